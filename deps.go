@@ -1,0 +1,36 @@
+//go:build deps
+
+package sluice
+
+import (
+	_ "github.com/HdrHistogram/hdrhistogram-go"
+	_ "github.com/bufbuild/protocompile"
+	_ "github.com/fasthttp/websocket"
+	_ "github.com/google/go-cmp/cmp"
+	_ "github.com/hashicorp/raft"
+	_ "github.com/hashicorp/raft-wal"
+	_ "github.com/mochi-mqtt/server/v2"
+	_ "github.com/nats-io/nats-server/v2/server"
+	_ "github.com/nats-io/nats.go"
+	_ "github.com/nats-io/nkeys"
+	_ "github.com/santhosh-tekuri/jsonschema/v6"
+	_ "github.com/spf13/cobra"
+	_ "github.com/twmb/franz-go/pkg/kadm"
+	_ "github.com/twmb/franz-go/pkg/kfake"
+	_ "github.com/twmb/franz-go/pkg/kgo"
+	_ "github.com/twmb/franz-go/pkg/kmsg"
+	_ "github.com/valyala/fasthttp"
+	_ "go.opentelemetry.io/otel"
+	_ "go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	_ "go.opentelemetry.io/otel/exporters/prometheus"
+	_ "go.opentelemetry.io/otel/sdk/metric"
+	_ "go.opentelemetry.io/otel/sdk/trace"
+	_ "google.golang.org/protobuf/proto"
+	_ "pgregory.net/rapid"
+	_ "go.uber.org/goleak"
+	_ "gopkg.in/yaml.v3"
+	_ "github.com/danielgtaylor/huma/v2"
+	_ "github.com/prometheus/client_golang/prometheus/promhttp"
+	_ "github.com/google/uuid"
+	_ "github.com/klauspost/compress/zstd"
+)
