@@ -2,10 +2,7 @@ package process
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 )
@@ -52,15 +49,8 @@ type Cluster struct {
 
 // StartCluster runs size control-plane nodes and waits until they are healthy. Flags are added to each node's.
 func StartCluster(ctx context.Context, dir string, size int, flags ...string) (*Cluster, error) {
-	secret := make([]byte, 32)
-	_, _ = rand.Read(secret)
+	// The first node to start makes both files; the others find them.
 	secretFile, tokenFile := filepath.Join(dir, "cluster-secret"), filepath.Join(dir, "admin-token")
-	for _, file := range []string{secretFile, tokenFile} {
-		if err := os.WriteFile(file, []byte(hex.EncodeToString(secret)), 0o600); err != nil {
-			return nil, err
-		}
-		_, _ = rand.Read(secret)
-	}
 	c := &Cluster{dir: dir}
 	var peers, routes []string
 	raft := make([]string, size)
@@ -79,17 +69,20 @@ func StartCluster(ctx context.Context, dir string, size int, flags ...string) (*
 			"--raft-addr", raft[i], "--peers", strings.Join(peers, ","),
 			"--nats-addr", c.nats[i], "--nats-cluster-addr", route[i], "--nats-routes", strings.Join(routes, ","),
 			"--cluster-secret-file", secretFile, "--admin-token-file", tokenFile}, flags...)
-		var err error
-		if n.Management, err = NewManagement("http://"+management, tokenFile); err != nil {
-			return nil, err
-		}
+		n.URL = "http://" + management
 		if err := n.Restart(); err != nil {
+			c.Kill()
 			return nil, err
 		}
 		c.Nodes = append(c.Nodes, n)
 	}
 	for _, n := range c.Nodes {
 		if err := n.AwaitHealthy(ctx); err != nil {
+			c.Kill()
+			return nil, err
+		}
+		var err error
+		if n.Management, err = NewManagement(n.URL, tokenFile); err != nil {
 			c.Kill()
 			return nil, err
 		}
