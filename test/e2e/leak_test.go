@@ -62,7 +62,7 @@ func TestLeak_PostsAndReconnectingStreams(t *testing.T) {
 	defer cancel()
 	kafka := sharedKafka(t)
 	dev := startDev(t, "--no-samples") // alone, so that nothing else moves its memory
-	topic := newTopic(t, kafka, 3)
+	topic := kafka.Topic(t, 3)
 	deploy(t, dev, apiOf(t, t.Name(), "/leak", kafka.Addr(), topic, entrypoint("http-post", "AUTO", nil), entrypoint("sse", "AUTO", nil)))
 	work := func(posts int64, streams int) {
 		body := []byte(strings.Repeat("x", 100))

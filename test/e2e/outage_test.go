@@ -57,7 +57,7 @@ func (o *outcomes) add(value string, status int, body string, took time.Duration
 func TestOutage_EveryAnswerIsTrue(t *testing.T) {
 	kafka := brokers.StartKafka(t, brokers.KafkaConfig{})
 	dev := startDev(t, "--no-samples")
-	topic := newTopic(t, kafka, 3)
+	topic := kafka.Topic(t, 3)
 	deploy(t, dev, apiOf(t, t.Name(), "/outage", kafka.Addr(), topic,
 		entrypoint("http-post", "AUTO", nil), entrypoint("sse", "AUTO", nil), entrypoint("websocket", "AUTO", nil),
 		entrypoint("http-get", "AUTO", object{"messagesLimitDurationMs": 500})))
@@ -104,7 +104,7 @@ func TestOutage_EveryAnswerIsTrue(t *testing.T) {
 	case <-time.After(outage):
 	case <-ctx.Done():
 	}
-	if err := kafka.Restart(); err != nil {
+	if err := kafka.Restart(ctx); err != nil {
 		t.Fatal(err)
 	}
 	// The first POST after the broker is back succeeds, with no restart of ours.
@@ -141,12 +141,16 @@ func TestOutage_EveryAnswerIsTrue(t *testing.T) {
 // checkStored reads the topic with a client of the test's own.
 func checkStored(ctx context.Context, t *testing.T, kafka *brokers.Kafka, topic string, o *outcomes) {
 	t.Helper()
-	end, err := kafka.EndOffsets(ctx, topic)
+	ends, err := kafka.EndOffsets(ctx, topic)
 	if err != nil {
 		t.Fatal(err)
 	}
+	total := 0
+	for _, end := range ends {
+		total += int(end)
+	}
 	have := map[string]int{}
-	for _, r := range readAll(t, kafka, topic, int(end)) {
+	for _, r := range readAll(t, kafka, topic, total) {
 		have[string(r.Value)]++
 	}
 	for v := range o.stored {

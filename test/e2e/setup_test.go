@@ -113,18 +113,6 @@ func deploy(t *testing.T, dev *process.Dev, definition []byte) string {
 	return id
 }
 
-var topics atomic.Int64
-
-// newTopic creates a topic of its own for the test.
-func newTopic(t *testing.T, kafka *brokers.Kafka, partitions int) string {
-	t.Helper()
-	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())) + "-" + strconv.FormatInt(topics.Add(1), 10)
-	if err := kafka.CreateTopic(t.Context(), name, partitions); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
-
 // produce writes n records round the partitions of topic, each holding "<partition> <number in the partition>".
 func produce(t *testing.T, kafka *brokers.Kafka, topic string, n int) {
 	t.Helper()
@@ -133,10 +121,11 @@ func produce(t *testing.T, kafka *brokers.Kafka, topic string, n int) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	partitions, err := kafka.Partitions(t.Context(), topic)
+	offsets, err := kafka.EndOffsets(t.Context(), topic)
 	if err != nil {
 		t.Fatal(err)
 	}
+	partitions := len(offsets)
 	var failed atomic.Pointer[error]
 	for i := range n {
 		p := i % partitions

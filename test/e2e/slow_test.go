@@ -23,7 +23,7 @@ func TestSlow_WebSocketReaderIsBounded(t *testing.T) {
 	for _, qos := range []string{"NONE", "AUTO"} {
 		t.Run(qos, func(t *testing.T) {
 			dev := startDev(t, "--no-samples")
-			topic := newTopic(t, kafka, 3)
+			topic := kafka.Topic(t, 3)
 			deploy(t, dev, apiOf(t, t.Name(), "/slow", kafka.Addr(), topic,
 				entrypoint("websocket", qos, object{"publisher": object{"enabled": false}})))
 			dialer := websocket.Dialer{NetDialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {

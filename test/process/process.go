@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/sluice-gateway/sluice/test/brokers/ports"
 )
 
 // readyWithin bounds how long a role may take to answer its readiness probe.
@@ -166,36 +167,19 @@ func (p *Process) AwaitOK(ctx context.Context, url string) error {
 	}
 }
 
-// FreeAddr returns a loopback address whose port was free a moment ago. Ports are taken below the kernel's ephemeral
-// range, so that no outgoing connection takes one in between.
+// FreeAddr leases a loopback address for as long as this test process lives. It panics where no port is free.
 func FreeAddr() string {
-	for range 1000 {
-		addr := fmt.Sprintf("127.0.0.1:%d", nextPort())
-		l, err := net.Listen("tcp", addr)
-		if err == nil {
-			l.Close()
-			return addr
-		}
+	p, err := ports.Lease()
+	if err != nil {
+		panic(err)
 	}
-	panic("no free port below the ephemeral range")
+	leases.Lock()
+	defer leases.Unlock()
+	leases.held = append(leases.held, p) // a lease ends when its file is collected
+	return p.Addr()
 }
 
-var ports struct {
+var leases struct {
 	sync.Mutex
-	next int
-}
-
-func nextPort() int {
-	const low, high = 12000, 31000
-	ports.Lock()
-	defer ports.Unlock()
-	if ports.next == 0 {
-		// Packages test in parallel processes: each starts elsewhere.
-		ports.next = low + os.Getpid()*37%(high-low)
-	}
-	ports.next++
-	if ports.next >= high {
-		ports.next = low
-	}
-	return ports.next
+	held []*ports.Port
 }
