@@ -89,7 +89,6 @@ func read(p parsed) (*Document, error) {
 	}
 	doc.readManifest(r)
 	api := apiShape.read(r, e.api, place{from: e.at})
-	r.readBeside(e, &api)
 	if api.Name == "" && e.api.get("name") == nil {
 		api.Name = doc.Name
 	}
@@ -117,27 +116,6 @@ func (d *Document) readManifest(r *reader) {
 	for _, e := range d.tree.entries {
 		if !manifestMembers[e.name] {
 			r.warn(place{from: childOf("", e.name)}, CodeMemberUnknown, "is no member of a manifest; Kubernetes drops it")
-		}
-	}
-}
-
-// readBeside reads the members of an export's envelope as members of its API.
-func (r *reader) readBeside(e envelope, api *API) {
-	for _, member := range e.beside {
-		here := place{from: childOf("", member.name), to: childOf("", member.name)}
-		switch {
-		case e.api.get(member.name) != nil:
-			r.fail(here, CodeMemberDuplicate, "says the same as /api/%s; keep one", member.name)
-			continue
-		case member.value.kind == nullKind:
-			continue
-		}
-		r.origins[here.to] = here.from
-		switch member.name {
-		case "plans", "members", "metadata", "pages":
-			apiShape.byName(member.name).read(r, member.value, here, api)
-		default:
-			apiShape.keep(r, &node{kind: objectKind, entries: []*entry{member}}, place{}, map[string]bool{})
 		}
 	}
 }

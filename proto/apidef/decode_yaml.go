@@ -143,7 +143,7 @@ func (p *yamlParser) scalar(n *node, y *yaml.Node, at string) {
 		literal, ok := jsonNumber(y.Value)
 		if !ok {
 			p.report(at, y, CodeValueInvalid, "is "+y.Value+", which is no number in JSON")
-			literal = "0"
+			n.kind = nullKind
 		}
 		n.text = literal
 	default: // texts, and what YAML calls timestamps and binary

@@ -6,6 +6,8 @@ var apiTypes = &enum[Type]{
 	code:   CodeTypeUnsupported,
 	values: []Type{TypeMessage, TypeProxy, TypeNative},
 	also:   map[string]Type{"async": TypeMessage, "sync": TypeProxy},
+	// What the reference has besides (addenda 0.2-b).
+	foreign: []string{"llm-proxy", "mcp-proxy", "a2a-proxy", "edge", "authz"},
 }
 
 var (

@@ -1,8 +1,6 @@
 package apidef
 
-import (
-	"strconv"
-)
+import "strconv"
 
 var (
 	planStatuses    = &enum[PlanStatus]{code: CodeValueInvalid, values: []PlanStatus{PlanStaging, PlanPublished, PlanDeprecated, PlanClosed}}
@@ -100,6 +98,9 @@ var plans = codec[[]Plan]{
 		for i, e := range n.entries {
 			here := place{from: childOf(at.from, e.name), to: itemOf(at.to, i)}
 			r.origins[here.to] = here.from
+			if e.name == "" {
+				r.fail(here, CodePlanInvalid, "has no key; subscriptions name a plan by its key")
+			}
 			plan := planShape.read(r, e.value, here)
 			plan.Key = e.name
 			if plan.Name == "" {
