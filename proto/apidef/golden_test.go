@@ -73,7 +73,7 @@ func TestCodes_AllShown(t *testing.T) {
 }
 
 // cases are the definitions in some folders.
-func cases(t *testing.T, folders ...string) []string {
+func cases(t testing.TB, folders ...string) []string {
 	t.Helper()
 	var all []string
 	for _, folder := range folders {
@@ -88,7 +88,7 @@ func cases(t *testing.T, folders ...string) []string {
 	return all
 }
 
-func readFile(t *testing.T, name string) []byte {
+func readFile(t testing.TB, name string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(name)
 	if err != nil {

@@ -97,7 +97,7 @@ func (m naming) find(r *reader, n *node, at place) *entry {
 		}
 		here := e.place(at, m.name)
 		if found != nil {
-			r.fail(here, CodeMemberDuplicate, "says the same as %s; keep one", found.name)
+			r.fail(here, CodeMemberDuplicate, "says the same as %s; keep one", found.place(at, m.name).from)
 			continue
 		}
 		found = e

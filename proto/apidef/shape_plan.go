@@ -76,8 +76,8 @@ func settlePlan(r *reader, n *node, at place, p *Plan) {
 	if r.dialect == CRD && p.Validation == "" {
 		p.Validation = "AUTO"
 	}
-	if p.Status != "" || n.get("status") != nil && n.get("status").kind != nullKind {
-		return
+	if status := n.get("status"); p.Status != "" || status != nil && status.kind != textKind && status.kind != nullKind {
+		return // it is given, or was and could not be read
 	}
 	if r.dialect == CRD {
 		p.Status = PlanPublished
