@@ -31,7 +31,8 @@ func Decode(data []byte) (*Document, error) {
 			Message: fmt.Sprintf("holds %d documents; give one definition at a time", len(all)), Code: CodeMalformed, Severity: Error,
 		}}
 	}
-	return read(all[0])
+	doc, problems := read(all[0])
+	return doc, problems.Err()
 }
 
 // DecodeAll reads every definition in data, which may be a YAML text of several documents. Documents come in the order
@@ -42,11 +43,10 @@ func DecodeAll(data []byte) ([]*Document, error) {
 	var docs []*Document
 	var problems Problems
 	for i, p := range all {
-		doc, err := read(p)
+		doc, found := read(p)
 		if doc != nil {
 			docs = append(docs, doc)
 		}
-		found, _ := err.(Problems) // read returns nothing else
 		for _, problem := range found {
 			if len(all) > 1 {
 				problem.Message = fmt.Sprintf("document %d: %s", i+1, problem.Message)
@@ -75,8 +75,8 @@ func parse(data []byte) []parsed {
 	return all
 }
 
-// read turns a tree into a Document.
-func read(p parsed) (*Document, error) {
+// read turns a tree into a Document, with all problems found. There is none where the tree is something else.
+func read(p parsed) (*Document, Problems) {
 	if p.root == nil {
 		return nil, p.problems
 	}
@@ -84,8 +84,7 @@ func read(p parsed) (*Document, error) {
 	r := &reader{dialect: e.dialect, problems: p.problems, origins: origins{"": e.at}}
 	doc := &Document{Dialect: e.dialect, tree: p.root, origins: r.origins}
 	if r.refuseOther(p.root, e) {
-		doc.problems = doc.place(r.problems)
-		return nil, doc.problems.Err()
+		return nil, doc.place(r.problems)
 	}
 	doc.readManifest(r)
 	api := apiShape.read(r, e.api, place{from: e.at})
@@ -98,7 +97,7 @@ func read(p parsed) (*Document, error) {
 	}
 	doc.API = &api
 	doc.problems = doc.place(r.problems)
-	return doc, doc.problems.Err()
+	return doc, doc.problems
 }
 
 // readManifest takes what Kubernetes keeps around the definition.

@@ -41,6 +41,17 @@ func TestDecodeAll_SyntaxErrorKeepsWhatStoodBefore(t *testing.T) {
 	}
 }
 
+// TestDecodeAll_LimitsAreForTheWholeText: many documents are no way around them.
+func TestDecodeAll_LimitsAreForTheWholeText(t *testing.T) {
+	t.Parallel()
+	bomb := "a: &a [" + strings.Repeat("1,", 1000) + "1]\nb: [" + strings.Repeat("*a,", 100) + "*a]\n---\n"
+	docs, err := apidef.DecodeAll([]byte(strings.Repeat(bomb, 10)))
+	var found apidef.Problems
+	if !errors.As(err, &found) || !holds(found, "", apidef.CodeLimit) {
+		t.Errorf("%d documents, error %.200v", len(docs), err)
+	}
+}
+
 func TestDecode_ByteOrderMark(t *testing.T) {
 	t.Parallel()
 	if _, err := apidef.Decode([]byte("\xef\xbb\xbf" + minimal)); err != nil {

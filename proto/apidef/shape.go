@@ -38,6 +38,7 @@ type naming struct {
 	in       map[Dialect]string // in the dialects that have one
 	former   []string           // names of the past: read with a warning
 	required string             // the code of the problem where it misses; "": it may
+	hint     string             // what the problem says besides
 }
 
 type option func(*naming)
@@ -57,9 +58,9 @@ func formerly(name string) option {
 	return func(n *naming) { n.former = append(n.former, name) }
 }
 
-// required makes a member obligatory; code is what its absence is reported as.
-func required(code string) option {
-	return func(n *naming) { n.required = code }
+// required makes a member obligatory; code is what its absence is reported as, hint what it is for.
+func required(code, hint string) option {
+	return func(n *naming) { n.required, n.hint = code, hint }
 }
 
 // member makes the field of T that of points at.
@@ -78,7 +79,7 @@ func member[T, V any](name string, of func(*T) *V, c codec[V], options ...option
 	f.check = func(ch *checker, at string, t *T) {
 		switch v := *of(t); {
 		case c.empty(v) && f.required != "":
-			ch.fail(at, f.required, "is required")
+			ch.fail(at, f.required, "is required: %s", f.hint)
 		case !c.empty(v) && c.check != nil:
 			c.check(ch, at, v)
 		}
@@ -194,7 +195,7 @@ const longestName = 40
 
 func (s *shape[T]) warnUnknown(r *reader, at place, name string) {
 	if r.dropped == 0 && len(name) <= longestName {
-		if meant := s.closest(name); meant != "" {
+		if meant := s.closest(name, r.dialect); meant != "" {
 			r.warn(at, CodeMemberUnknown, "is unknown and has no effect; did you mean %s?", meant)
 			return
 		}
@@ -203,11 +204,12 @@ func (s *shape[T]) warnUnknown(r *reader, at place, name string) {
 }
 
 // closest names the member that a misspelt one is closest to, or "".
-func (s *shape[T]) closest(name string) string {
+func (s *shape[T]) closest(name string, d Dialect) string {
 	best, least := "", 3 // three wrong letters are another word
 	for _, f := range s.fields {
-		if d := distance(strings.ToLower(name), strings.ToLower(f.name)); d < least && d < len(name)/2 {
-			best, least = f.name, d
+		present := f.present(d)
+		if wrong := distance(strings.ToLower(name), strings.ToLower(present)); wrong < least && wrong < len(name)/2 {
+			best, least = present, wrong
 		}
 	}
 	return best

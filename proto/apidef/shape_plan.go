@@ -29,7 +29,7 @@ var planShape = &shape[Plan]{
 		member("id", func(p *Plan) *string { return &p.ID }, text),
 		member("key", func(p *Plan) *string { return &p.Key }, text),
 		member("crossId", func(p *Plan) *string { return &p.CrossID }, text),
-		member("name", func(p *Plan) *string { return &p.Name }, text, required(CodeMemberMissing)),
+		member("name", func(p *Plan) *string { return &p.Name }, text, required(CodeMemberMissing, "what subscribers call the plan")),
 		member("description", func(p *Plan) *string { return &p.Description }, text),
 		member("security", func(p *Plan) **PlanSecurity { return &p.Security }, optional(object(planSecurityShape))),
 		member("mode", func(p *Plan) *string { return &p.Mode }, oneOf(planModes)),
@@ -59,7 +59,7 @@ var planShape = &shape[Plan]{
 var planSecurityShape = &shape[PlanSecurity]{
 	name: "planSecurity",
 	fields: []field[PlanSecurity]{
-		member("type", func(s *PlanSecurity) *string { return &s.Type }, oneOf(securityTypes), required(CodePlanInvalid)),
+		member("type", func(s *PlanSecurity) *string { return &s.Type }, oneOf(securityTypes), required(CodePlanInvalid, "one of "+securityTypes.choices())),
 		member("configuration", func(s *PlanSecurity) *raw { return &s.Configuration }, opaque),
 	},
 }
