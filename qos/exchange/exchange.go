@@ -1,0 +1,96 @@
+// Package exchange is the context of one request or connection on its way through an API: who asks, for what, under
+// which plan. It is made by the data plane, read by connectors, and changed by policies. It starts no goroutine.
+package exchange
+
+import (
+	"net"
+
+	"github.com/valyala/fasthttp"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/sluice-gateway/sluice/qos"
+)
+
+// API says which API an exchange belongs to. One value serves all exchanges of a revision; it must not be changed.
+type API struct {
+	ID           string
+	Name         string
+	Version      string
+	Organization string
+	Environment  string
+	Revision     uint64
+}
+
+// Exchange is one request or connection. One goroutine at a time uses it.
+//
+// HTTP is valid only while the fasthttp handler runs: a streaming entrypoint takes what it needs and calls Detach before
+// it hijacks the connection. Text fields are copies and stay valid.
+type Exchange struct {
+	API        *API
+	Entrypoint string // connector id
+	QoS        qos.Level
+	HTTP       *fasthttp.RequestCtx // nil after Detach, and for webhooks
+
+	RequestID     string
+	TransactionID string
+	// ClientIdentifier names the client for checkpoints (spec 2.0). ClientSupplied is false where the gateway made it up
+	// for this connection alone; nothing is saved under such a name, since nobody could come back to it.
+	ClientIdentifier string
+	ClientSupplied   bool
+
+	ContextPath  string // the listener path that matched, with trailing slash
+	PathInfo     string // the rest of the path, starting with "/"
+	Plan         string
+	Application  string
+	Subscription string
+
+	RemoteAddr net.Addr
+	Span       trace.SpanContext // the worker's span for this exchange; invalid where not traced
+
+	attributes map[string]any
+	detached   bool
+	onEnd      func()
+}
+
+// Attribute returns a context attribute. Names may be given with or without the prefix "gravitee.attribute." (spec 6.4).
+func (x *Exchange) Attribute(name string) (any, bool) {
+	v, ok := x.attributes[trimPrefix(name)]
+	return v, ok
+}
+
+// SetAttribute sets a context attribute.
+func (x *Exchange) SetAttribute(name string, value any) {
+	if x.attributes == nil {
+		x.attributes = make(map[string]any, 4)
+	}
+	x.attributes[trimPrefix(name)] = value
+}
+
+// Detach says that the exchange outlives the handler; HTTP must not be used any more.
+func (x *Exchange) Detach() {
+	x.detached = true
+	x.HTTP = nil
+}
+
+// Detached tells the server that the entrypoint keeps the exchange.
+func (x *Exchange) Detached() bool { return x.detached }
+
+// OnEnd names who is told that a detached exchange has ended. The server sets it before the entrypoint runs.
+func (x *Exchange) OnEnd(f func()) { x.onEnd = f }
+
+// End says that the connection of a detached exchange has ended. The entrypoint calls it once, from any goroutine.
+func (x *Exchange) End() {
+	if x.onEnd != nil {
+		x.onEnd()
+	}
+}
+
+// attributePrefix is optional in every place where an attribute is named (spec 6.4).
+const attributePrefix = "gravitee.attribute."
+
+func trimPrefix(name string) string {
+	if len(name) > len(attributePrefix) && name[:len(attributePrefix)] == attributePrefix {
+		return name[len(attributePrefix):]
+	}
+	return name
+}
