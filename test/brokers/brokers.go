@@ -22,6 +22,8 @@ const (
 	startLimit = 2 * time.Minute
 	// stopLimit bounds a polite stop where the caller sets no limit; then the child is killed.
 	stopLimit = 20 * time.Second
+	// answerLimit bounds one question whether a broker serves; then it is asked anew.
+	answerLimit = 5 * time.Second
 	// pollEvery is the pause between two questions whether a broker serves.
 	pollEvery = 25 * time.Millisecond
 )

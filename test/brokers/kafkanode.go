@@ -135,9 +135,10 @@ func (n *KafkaNode) logPath() string        { return filepath.Join(n.dir, "serve
 func (n *KafkaNode) jvmArgs() []string {
 	cfg := n.kafka.cfg
 	args := []string{"-Xmx" + strconv.Itoa(cfg.HeapMB) + "m", "-Djava.awt.headless=true",
-		// The one log line per configuration value and topic would hide what matters when a test fails.
+		// A log line per configuration value and partition would hide what matters when a test fails.
 		"-Dorg.slf4j.simpleLogger.showDateTime=true",
 		"-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+		"-Dorg.slf4j.simpleLogger.log.state.change.logger=warn",
 		"-Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.config=warn",
 		"-Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.utils.AppInfoParser=warn",
 	}

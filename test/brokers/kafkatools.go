@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // readyTopic is what Ready writes to. It has one partition per node.
@@ -66,23 +67,22 @@ func (k *Kafka) CreateTopicWith(ctx context.Context, name string, partitions int
 		return err
 	}
 	defer client.Close()
-	admin := kadm.NewClient(client)
 	values := map[string]*string{}
 	for key, value := range config {
 		values[key] = &value
 	}
-	if _, err := admin.CreateTopic(ctx, int32(partitions), -1, values, name); err != nil {
+	if _, err := kadm.NewClient(client).CreateTopic(ctx, int32(partitions), -1, values, name); err != nil {
 		return fmt.Errorf("create topic %s: %w", name, err)
 	}
 	return await(ctx, "topic "+name, k.processes(), func(ctx context.Context) error {
-		topics, err := admin.ListTopics(ctx, name)
+		meta, err := metadata(ctx, client, name)
 		if err != nil {
 			return err
 		}
-		if n := len(topics[name].Partitions); n != partitions {
-			return fmt.Errorf("%d of %d partitions are known", n, partitions)
+		if n := len(meta.Topics[0].Partitions); n != partitions {
+			return errors.Join(fmt.Errorf("%d of %d partitions are known", n, partitions), topicErr(meta))
 		}
-		return errors.Join(topics.Error(), topicErr(topics[name]))
+		return topicErr(meta)
 	})
 }
 
@@ -107,7 +107,7 @@ func (k *Kafka) Ready(ctx context.Context) error {
 	}
 	defer client.Close()
 	return await(ctx, "kafka", k.processes(), func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, answerLimit)
 		defer cancel()
 		return k.serves(ctx, client)
 	})
@@ -115,27 +115,23 @@ func (k *Kafka) Ready(ctx context.Context) error {
 
 // serves asks once.
 func (k *Kafka) serves(ctx context.Context, client *kgo.Client) error {
-	admin := kadm.NewClient(client)
-	meta, err := admin.BrokerMetadata(ctx)
+	meta, err := metadata(ctx, client, readyTopic)
 	if err != nil {
 		return err
 	}
-	running := len(k.processes())
-	if len(meta.Brokers) != running {
+	if running := len(k.processes()); len(meta.Brokers) != running {
 		return fmt.Errorf("%d of %d nodes are known", len(meta.Brokers), running)
 	}
-	_, err = admin.CreateTopic(ctx, int32(k.cfg.Nodes), -1, nil, readyTopic)
-	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-		return err
+	err = topicErr(meta)
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		if _, err := kadm.NewClient(client).CreateTopic(ctx, int32(k.cfg.Nodes), -1, nil, readyTopic); err != nil {
+			return err
+		}
 	}
-	topics, err := admin.ListTopics(ctx, readyTopic)
 	if err != nil {
 		return err
 	}
-	if err := topicErr(topics[readyTopic]); err != nil {
-		return err
-	}
-	for _, p := range topics[readyTopic].Partitions {
+	for _, p := range meta.Topics[0].Partitions {
 		for _, replica := range p.Replicas {
 			if k.nodes[replica-1].Running() && !slices.Contains(p.ISR, replica) {
 				return fmt.Errorf("node %d is not in sync", replica)
@@ -149,13 +145,32 @@ func (k *Kafka) serves(ctx context.Context, client *kgo.Client) error {
 	return client.ProduceSync(ctx, records...).FirstErr()
 }
 
-func topicErr(topic kadm.TopicDetail) error {
-	if topic.Err != nil {
-		return topic.Err
+// metadata asks a broker about one topic. The methods of kadm answer out of the client's cache, in which the number of
+// brokers stays as it was first seen (kadm v1.19).
+func metadata(ctx context.Context, client *kgo.Client, topic string) (*kmsg.MetadataResponse, error) {
+	req := kmsg.NewPtrMetadataRequest()
+	req.AllowAutoTopicCreation = false
+	asked := kmsg.NewMetadataRequestTopic()
+	asked.Topic = &topic
+	req.Topics = append(req.Topics, asked)
+	meta, err := req.RequestWith(ctx, client)
+	if err != nil {
+		return nil, err
 	}
-	for _, p := range topic.Partitions {
-		if p.Err != nil {
-			return p.Err
+	if len(meta.Topics) != 1 {
+		return nil, fmt.Errorf("metadata of %d topics, asked for one", len(meta.Topics))
+	}
+	return meta, nil
+}
+
+// topicErr is what stands between the topic that was asked about and its use, such as a missing leader.
+func topicErr(meta *kmsg.MetadataResponse) error {
+	if err := kerr.ErrorForCode(meta.Topics[0].ErrorCode); err != nil {
+		return err
+	}
+	for _, p := range meta.Topics[0].Partitions {
+		if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+			return err
 		}
 	}
 	return nil

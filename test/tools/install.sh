@@ -17,7 +17,7 @@ mosquitto      mosquitto
 mosquitto_pub  mosquitto-clients
 mosquitto_sub  mosquitto-clients
 nats-server    nats-server
-java           openjdk-17-jre-headless
+java           default-jre-headless
 mvn            maven
 git            git
 cc             gcc libc6-dev
@@ -75,5 +75,9 @@ fi
 for program in kcat mosquitto mosquitto_pub nats-server java mvn; do
 	say "$program: $(command -v "$program")"
 done
+
+# The major version: "17" of 17.0.15, 1 of 1.8.
+java_major=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p')
+[ "${java_major:-0}" -ge 17 ] || die "Kafka needs Java 17 or later; $(command -v java) is version ${java_major:-unknown}"
 
 go run ./test/tools/fetchkafka | sed 's/^/tools: /'
