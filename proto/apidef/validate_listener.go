@@ -46,7 +46,7 @@ func (c *checker) checkListeners() {
 func (c *checker) checkIdle(at string, l *Listener) {
 	idle := func(name string, given bool, kinds ...ListenerType) {
 		if given && !slices.Contains(kinds, l.Type) {
-			c.warn(childOf(at, name), CodeMemberIgnored, "has no effect on a %s listener", l.Type)
+			c.warn(childOf(at, name), CodeMemberIgnored, "has no effect on a listener of type %s", l.Type)
 		}
 	}
 	idle("paths", len(l.Paths) > 0, ListenerHTTP)
@@ -87,7 +87,7 @@ func (c *checker) checkEntrypoint(at string, l *Listener, e *Entrypoint) {
 		case info.API != c.api.Type:
 			c.fail(at+"/type", CodeEntrypointUnsupported, "%s belongs to %s APIs, not to %s APIs", e.Type, info.API, c.api.Type)
 		case info.Listener != l.Type:
-			c.fail(at+"/type", CodeEntrypointUnsupported, "%s belongs on a %s listener, not on a %s listener", e.Type, info.Listener, l.Type)
+			c.fail(at+"/type", CodeEntrypointUnsupported, "%s belongs on a listener of type %s, not %s", e.Type, info.Listener, l.Type)
 		default:
 			c.checkQoS(at, e, info)
 		}

@@ -42,7 +42,7 @@ func (c *checker) checkSecurity(at string, p *Plan) {
 		return
 	}
 	if p.Security == nil {
-		c.fail(at+"/security", CodePlanInvalid, "is required; choose one of: %s", securityTypes.choices())
+		c.fail(at+"/security", CodePlanInvalid, "is required: its type is one of %s", securityTypes.choices())
 		return
 	}
 	if c.has(ListenerTCP) && p.Security.Type != "" && !p.keyless() && p.Security.Type != securityMTLS {
