@@ -39,7 +39,7 @@ func (b *Backend) Subscribe(ctx context.Context, x *exchange.Exchange, o connect
 
 // Subscription is a scripted connectors.Subscription: what Push got comes out of Poll in order.
 type Subscription struct {
-	// Cursor is what AppendCursor appends after the last message polled; nil: the message's id, or what the client asked for.
+	// Cursor is what AppendCursor appends after the last message polled that had an id; nil: the message's id, or what the client asked for.
 	Cursor func(last *message.Message) string
 	// Opened is closed when somebody subscribes, Closed when the subscription is closed.
 	Opened, Closed chan struct{}
@@ -126,7 +126,9 @@ func (s *Subscription) Poll(limit int) ([]message.Message, error) {
 	}
 	out := s.queue[:n:n]
 	s.queue = s.queue[n:]
-	s.last = &out[n-1]
+	if m := &out[n-1]; m.ID != nil || s.last == nil {
+		s.last = m
+	}
 	return out, nil
 }
 
