@@ -49,6 +49,7 @@ type Exchange struct {
 
 	attributes map[string]any
 	detached   bool
+	onEnd      func()
 }
 
 // Attribute returns a context attribute. Names may be given with or without the prefix "gravitee.attribute." (spec 6.4).
@@ -73,6 +74,16 @@ func (x *Exchange) Detach() {
 
 // Detached tells the server that the entrypoint keeps the exchange.
 func (x *Exchange) Detached() bool { return x.detached }
+
+// OnEnd names who is told that a detached exchange has ended. The server sets it before the entrypoint runs.
+func (x *Exchange) OnEnd(f func()) { x.onEnd = f }
+
+// End says that the connection of a detached exchange has ended. The entrypoint calls it once, from any goroutine.
+func (x *Exchange) End() {
+	if x.onEnd != nil {
+		x.onEnd()
+	}
+}
 
 // attributePrefix is optional in every place where an attribute is named (spec 6.4).
 const attributePrefix = "gravitee.attribute."
