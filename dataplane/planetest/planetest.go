@@ -12,6 +12,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 	"go.opentelemetry.io/otel/metric/noop"
+	"go.uber.org/goleak"
 
 	"github.com/sluice-gateway/sluice/connectors"
 	"github.com/sluice-gateway/sluice/dataplane/flow"
@@ -157,4 +158,16 @@ func JSON(a *apidef.API) []byte {
 		panic(err) // a definition made above is always valid JSON
 	}
 	return out
+}
+
+// IgnoreFasthttp are goroutines of fasthttp that outlive its servers and clients: they end by themselves within seconds,
+// or never (server.go, client.go, tcpdialer.go, header.go, v1.74).
+func IgnoreFasthttp() []goleak.Option {
+	return []goleak.Option{
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*Client).mCleaner"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*TCPDialer).tcpAddrsClean"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+	}
 }
