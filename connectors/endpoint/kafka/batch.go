@@ -10,9 +10,13 @@ import (
 	"github.com/sluice-gateway/sluice/qos/message"
 )
 
-// batchMessages is how many messages a batch holds: 128 of them are 26 KiB, which the allocator still serves from its
-// small classes.
-const batchMessages = 128
+// How many messages a batch has room for: 128 of them are 26 KiB, which the allocator still serves from its small classes.
+// Where batches must be small, the room may take half of their bytes.
+const (
+	mostMessages  = 128
+	leastMessages = 8
+	perMessage    = int(unsafe.Sizeof(message.Message{}) + unsafe.Sizeof(mark{}))
+)
 
 // batch is a piece of a chain: messages in the one order that all its readers see. One goroutine appends; any number
 // read what is published, without locks. A batch that was dropped loses its messages but keeps its marks, so that a
@@ -70,7 +74,8 @@ type chain struct {
 	count    uint64
 	src      *notifier
 	lease    *lease
-	capBytes int // a batch is full at so many bytes, or at batchMessages
+	capBytes int // a batch is full at so many bytes
+	room     int // or at so many messages
 	epoch    int64
 	strip    bool
 	encode   bool         // ids in base64
@@ -85,6 +90,7 @@ type chain struct {
 
 // begin makes the first, empty batch.
 func (c *chain) begin() *batch {
+	c.room = min(mostMessages, max(leastMessages, c.capBytes/2/perMessage))
 	c.tail = c.newBatch(0)
 	return c.tail
 }
@@ -96,7 +102,7 @@ func (c *chain) newBatch(room int) *batch {
 		msgs := make([]message.Message, room)
 		b.data.Store(&msgs)
 		b.marks = make([]mark, room)
-		b.size = room * int(unsafe.Sizeof(message.Message{})+unsafe.Sizeof(mark{}))
+		b.size = room * perMessage
 	} else {
 		b.data.Store(&[]message.Message{})
 	}
@@ -117,7 +123,7 @@ func (c *chain) grow(room int) {
 func (c *chain) setLayout(l *layout) {
 	if c.lay != l {
 		c.lay = l
-		c.grow(batchMessages)
+		c.grow(c.room)
 	}
 }
 
@@ -125,7 +131,7 @@ func (c *chain) setLayout(l *layout) {
 func (c *chain) withIDs() {
 	if !c.ids {
 		c.ids = true
-		c.grow(batchMessages)
+		c.grow(c.room)
 	}
 }
 
@@ -140,7 +146,7 @@ func (c *chain) add(part int32, r *kgo.Record) {
 	}
 	b := c.tail
 	if int(c.n) == len(b.marks) || b.size >= c.capBytes {
-		c.grow(batchMessages)
+		c.grow(c.room)
 		b = c.tail
 	}
 	i := c.n
@@ -188,7 +194,7 @@ func (c *chain) identify(m *message.Message, part int32) {
 func (c *chain) setID(m *message.Message) {
 	n := c.writer.Len()
 	if cap(c.idBytes)-len(c.idBytes) < n {
-		c.idBytes = make([]byte, 0, max(n, min(n*batchMessages, 16<<10)))
+		c.idBytes = make([]byte, 0, max(n, min(n*mostMessages, 16<<10)))
 	}
 	at := len(c.idBytes)
 	c.idBytes = c.writer.Append(c.idBytes)
@@ -205,7 +211,7 @@ func (c *chain) event(m message.Message) {
 	c.n = 1
 	c.count++
 	c.publish()
-	c.grow(batchMessages)
+	c.grow(c.room)
 }
 
 // publish shows readers what was added. The last message always has an id: a stream that falls quiet must not keep an old

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 
 	"github.com/sluice-gateway/sluice/connectors"
@@ -244,4 +243,3 @@ func TestEndpoint_EarliestReadsBacklogThenLive(t *testing.T) {
 	}
 }
 
-var _ = kgo.NoCompression

@@ -56,7 +56,7 @@ func (r *ring) add64(n int64) {
 // wentBack begins a new epoch after the gap that tells of it: positions of before compare with none from here on.
 func (r *ring) wentBack() {
 	r.epoch++
-	r.grow(batchMessages)
+	r.grow(r.room)
 	r.floor.Store(r.tail)
 }
 
