@@ -54,6 +54,12 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 	return err
 }
 
+// CloseWrite ends our half of the connection; false where that cannot be done.
+func (c *Conn) CloseWrite() bool {
+	half, ok := c.raw.(interface{ CloseWrite() error })
+	return ok && half.CloseWrite() == nil
+}
+
 // Write sends all of p. It goes on as long as the client takes some of it within the timeout.
 func (c *Conn) Write(p []byte) (int, error) {
 	sent := 0
