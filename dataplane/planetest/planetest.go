@@ -171,3 +171,11 @@ func IgnoreFasthttp() []goleak.Option {
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
 	}
 }
+
+// Exchange returns an exchange on a hand-built request: GET / from nowhere.
+func Exchange() *exchange.Exchange {
+	x := exchange.Get()
+	x.HTTP = &fasthttp.RequestCtx{}
+	x.HTTP.Init(&fasthttp.Request{}, nil, nil)
+	return x
+}
