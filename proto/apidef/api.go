@@ -40,7 +40,11 @@ type API struct {
 	Members           json.RawMessage `json:"members,omitempty"`
 	Pages             json.RawMessage `json:"pages,omitempty"`
 
-	// Unknown holds every member that no dialect defines, by JSON pointer, so that it is returned and never dropped.
+	// Carried holds, by JSON pointer into the normal form, the members that a dialect defines and nobody here reads
+	// (contextRef, picture, createdAt ...): they come out as they went in.
+	Carried map[string]json.RawMessage `json:"carried,omitempty"`
+	// Unknown holds, by JSON pointer into the normal form, every member that no dialect defines, so that it is
+	// returned and never dropped. Who removes or reorders elements in front of such a member renames its key.
 	Unknown map[string]json.RawMessage `json:"unknown,omitempty"`
 }
 

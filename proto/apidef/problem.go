@@ -18,6 +18,11 @@ type Problem struct {
 	Message  string   `json:"message"`
 	Code     string   `json:"technicalCode"`
 	Severity Severity `json:"severity"`
+
+	// Line and Column are where the pointer stands in the text, counted from 1; 0 where there is no text, and Column
+	// 0 where the YAML parser tells the line only.
+	Line   int `json:"line,omitempty"`
+	Column int `json:"column,omitempty"`
 }
 
 // Problems is every problem found, in document order. It is an error where one of them is.
