@@ -25,26 +25,33 @@ const (
 type envelope struct {
 	dialect Dialect
 	api     *node
-	at      string   // pointer to the definition
-	beside  []*entry // members of an export that belong to the definition and stand beside it
+	at      string // pointer to the definition
 }
 
 // open finds the definition in a document: in the spec of a manifest, in the api of an export (8.3), or bare.
 func open(root *node) envelope {
 	switch api := root.get("api"); {
+	case root.get("listeners") != nil:
+		return envelope{dialect: guess(root), api: root}
 	case root.get("kind") != nil || root.get("spec") != nil:
 		return envelope{dialect: CRD, api: root.get("spec"), at: "/spec"}
-	case api != nil && api.kind == objectKind && root.get("listeners") == nil:
-		e := envelope{dialect: guess(api), api: api, at: "/api"}
-		for _, member := range root.entries {
-			if member.name != "api" {
-				e.beside = append(e.beside, member)
-			}
-		}
-		return e
+	case api != nil && api.kind == objectKind:
+		return envelope{dialect: guess(api), api: gather(root, api), at: "/api"}
 	default:
 		return envelope{dialect: guess(root), api: root}
 	}
+}
+
+// gather moves what stands beside the api of an export (plans, members, pages, metadata) into it.
+func gather(root, api *node) *node {
+	whole := &node{kind: objectKind, line: api.line, column: api.column}
+	whole.entries = append(whole.entries, api.entries...)
+	for _, e := range root.entries {
+		if e.name != "api" {
+			whole.entries = append(whole.entries, &entry{name: e.name, value: e.value, from: childOf("", e.name)})
+		}
+	}
+	return whole
 }
 
 // guess tells the two JSON dialects apart by the members that every definition has and they spell differently. It
