@@ -77,7 +77,7 @@ func (p *plane) deploy(revision uint64, apis ...*apidef.API) []reactor.Result {
 }
 
 func deployment(a *apidef.API, revision uint64) reactor.Deployment {
-	return reactor.Deployment{ID: strings.Trim(a.Listeners[0].Paths[0].Path, "/"), Revision: revision, Definition: planetest.JSON(a)}
+	return reactor.Deployment{ID: strings.Trim(a.Listeners[0].Paths[0].Path, "/"), Revision: revision, Bundle: planetest.Bundle(a)}
 }
 
 func (p *plane) post(path string) (int, string) {
@@ -132,7 +132,7 @@ func TestReactor_FailureKeepsTheOld(t *testing.T) {
 	}
 	p.want("/a", 200, "a@1")
 	p.want("/b", 200, "b@2")
-	res = p.apply(reactor.Update{Revision: 3, Changed: []reactor.Deployment{{ID: "a", Revision: 3, Definition: []byte("{")}}})
+	res = p.apply(reactor.Update{Revision: 3, Changed: []reactor.Deployment{{ID: "a", Revision: 3, Bundle: []byte("{")}}})
 	if res[0].State != reactor.Rejected || res[0].Serving != 1 {
 		t.Errorf("result %+v", res[0])
 	}

@@ -48,7 +48,7 @@ func (l *loop) record(u Update, wanted []Deployment, built []outcome, removed []
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, d := range wanted {
-		s := Status{Result: built[i].result, DeployedAt: d.DeployedAt, Since: time.Now()}
+		s := Status{Result: built[i].result, DeployedAt: built[i].deployedAt, Since: time.Now()}
 		if api := built[i].api; api != nil {
 			s.Name, s.Routes, s.Warnings = api.Info.Name, api.Routes, api.Warnings
 			for _, w := range api.Warnings {
