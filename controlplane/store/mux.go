@@ -71,11 +71,10 @@ func (m *mux) sort(raw net.Conn) {
 	}
 	switch kind {
 	case kindRaft:
-		m.release(raw) // raft's from here on
 		select {
-		case m.raft <- conn:
+		case m.raft <- &raftConn{Conn: conn, mux: m, raw: raw}:
 		case <-m.quit:
-			conn.Close()
+			m.drop(raw)
 		}
 	case kindPeer:
 		m.store.servePeer(conn)
@@ -113,15 +112,25 @@ func (m *mux) keep(c net.Conn) bool {
 	return true
 }
 
-func (m *mux) release(c net.Conn) {
+func (m *mux) drop(c net.Conn) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	delete(m.conns, c)
+	m.mu.Unlock()
+	c.Close()
 }
 
-func (m *mux) drop(c net.Conn) {
-	m.release(c)
-	c.Close()
+// raftConn is a connection that raft reads from. Raft leaves those open when it stops (v1.8.0, net_transport.go
+// handleConn), so the mux goes on remembering it.
+type raftConn struct {
+	net.Conn
+	mux *mux
+	raw net.Conn
+}
+
+func (c *raftConn) Close() error {
+	err := c.Conn.Close()
+	c.mux.drop(c.raw)
+	return err //nolint:wrapcheck // a net.Conn's own error
 }
 
 // Accept returns raft's next connection.
@@ -134,7 +143,7 @@ func (m *mux) Accept() (net.Conn, error) {
 	}
 }
 
-// Close ends the listener and every connection that is not raft's.
+// Close ends the listener and every connection accepted.
 func (m *mux) Close() error {
 	var err error
 	m.once.Do(func() {

@@ -15,8 +15,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/metadb"
 
 	"github.com/sluice-gateway/sluice/controlplane/fsm"
 	"github.com/sluice-gateway/sluice/proto/command"
@@ -41,7 +43,7 @@ type Store struct {
 	address   string // advertised
 	raft      *raft.Raft
 	transport *raft.NetworkTransport
-	log       *wal.WAL
+	log       *diskLog
 	mux       *mux
 	notify    chan bool
 	observed  chan raft.Observation
@@ -75,6 +77,28 @@ func New(cfg Config, deps Deps) (*Store, error) {
 	return s, nil
 }
 
+// diskLog is the log with all it holds open: WAL.Close leaves its metadata store open (raft-wal v0.4.0, wal.go).
+type diskLog struct {
+	*wal.WAL
+	meta *metadb.BoltMetaDB
+	held *os.File
+}
+
+func openLog(dir string, logger hclog.Logger) (*diskLog, error) {
+	held, err := lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	meta := &metadb.BoltMetaDB{}
+	log, err := wal.Open(dir, wal.WithSegmentSize(segmentBytes), wal.WithLogger(logger), wal.WithMetaStore(meta))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open log: %w", err), meta.Close(), held.Close())
+	}
+	return &diskLog{WAL: log, meta: meta, held: held}, nil
+}
+
+func (l *diskLog) Close() error { return errors.Join(l.WAL.Close(), l.meta.Close(), l.held.Close()) }
+
 // open recovers what is on disk and starts raft on it.
 func (s *Store) open() error {
 	dir := filepath.Join(s.cfg.DataDir, "raft")
@@ -91,8 +115,8 @@ func (s *Store) open() error {
 	if err != nil {
 		return fmt.Errorf("open snapshots: %w", err)
 	}
-	if s.log, err = wal.Open(filepath.Join(dir, "log"), wal.WithSegmentSize(segmentBytes), wal.WithLogger(logger)); err != nil {
-		return fmt.Errorf("open log: %w", err)
+	if s.log, err = openLog(filepath.Join(dir, "log"), logger); err != nil {
+		return err
 	}
 	s.mux = newMux(s)
 	s.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
@@ -165,6 +189,7 @@ func (s *Store) Run(ctx context.Context) error {
 	s.raft.DeregisterObserver(s.observer)
 	stop()
 	err = errors.Join(err, s.mux.Close(), s.transport.Close())
+	s.transport.CloseStreams()
 	s.clients.close()
 	group.Wait()
 	s.waiting.Wait()

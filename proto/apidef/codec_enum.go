@@ -1,6 +1,7 @@
 package apidef
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -11,6 +12,7 @@ type enum[E ~string] struct {
 	code     string       // of the problem where the text is none of the values
 	values   []E          // in the normal form, in the order they are told to people
 	also     map[string]E // other spellings, folded
+	foreign  []string     // folded values that other products know and Sluice does not serve
 	fallback E            // "": an unknown text is an error; else it is this, with a warning (spec 1.1)
 }
 
@@ -39,6 +41,13 @@ func (e *enum[E]) choices() string {
 	return strings.Join(names, ", ")
 }
 
+func (e *enum[E]) refusal(s string) string {
+	if slices.Contains(e.foreign, fold(s)) {
+		return fmt.Sprintf("%s is not supported; choose one of: %s", s, e.choices())
+	}
+	return fmt.Sprintf("%q is unknown; choose one of: %s", s, e.choices())
+}
+
 // oneOf is the codec of an enum.
 func oneOf[E ~string](e *enum[E]) codec[E] {
 	return codec[E]{
@@ -57,7 +66,7 @@ func oneOf[E ~string](e *enum[E]) codec[E] {
 				r.warn(at, CodeValueDefaulted, "%q is unknown and read as %s; choose one of: %s", n.text, e.fallback, e.choices())
 				return e.fallback
 			}
-			r.fail(at, e.code, "%q is unknown; choose one of: %s", n.text, e.choices())
+			r.fail(at, e.code, "%s", e.refusal(n.text))
 			return E(n.text)
 		},
 		write: func(w *writer, _ string, v E) *node {
@@ -68,7 +77,7 @@ func oneOf[E ~string](e *enum[E]) codec[E] {
 		},
 		check: func(c *checker, at string, v E) {
 			if !slices.Contains(e.values, v) {
-				c.fail(at, e.code, "%q is unknown; choose one of: %s", string(v), e.choices())
+				c.fail(at, e.code, "%s", e.refusal(string(v)))
 			}
 		},
 		schema: e.schema,

@@ -31,7 +31,8 @@ func Decode(data []byte) (*Document, error) {
 			Message: fmt.Sprintf("holds %d documents; give one definition at a time", len(all)), Code: CodeMalformed, Severity: Error,
 		}}
 	}
-	return read(all[0])
+	doc, problems := read(all[0])
+	return doc, problems.Err()
 }
 
 // DecodeAll reads every definition in data, which may be a YAML text of several documents. Documents come in the order
@@ -42,11 +43,10 @@ func DecodeAll(data []byte) ([]*Document, error) {
 	var docs []*Document
 	var problems Problems
 	for i, p := range all {
-		doc, err := read(p)
+		doc, found := read(p)
 		if doc != nil {
 			docs = append(docs, doc)
 		}
-		found, _ := err.(Problems) // read returns nothing else
 		for _, problem := range found {
 			if len(all) > 1 {
 				problem.Message = fmt.Sprintf("document %d: %s", i+1, problem.Message)
@@ -75,31 +75,29 @@ func parse(data []byte) []parsed {
 	return all
 }
 
-// read turns a tree into a Document.
-func read(p parsed) (*Document, error) {
+// read turns a tree into a Document, with all problems found. There is none where the tree is something else.
+func read(p parsed) (*Document, Problems) {
 	if p.root == nil {
 		return nil, p.problems
 	}
 	e := open(p.root)
-	r := &reader{dialect: e.dialect, problems: p.problems, origins: origins{"": e.at}}
+	r := &reader{dialect: e.dialect, origins: origins{"": e.at}}
+	for _, problem := range p.problems {
+		r.add(problem)
+	}
 	doc := &Document{Dialect: e.dialect, tree: p.root, origins: r.origins}
 	if r.refuseOther(p.root, e) {
-		doc.problems = doc.place(r.problems)
-		return nil, doc.problems.Err()
+		return nil, doc.place(r.all())
 	}
 	doc.readManifest(r)
 	api := apiShape.read(r, e.api, place{from: e.at})
-	r.readBeside(e, &api)
-	if api.Name == "" && e.api.get("name") == nil {
+	if name := e.api.get("name"); name == nil || name.kind == nullKind {
 		api.Name = doc.Name
 	}
 	api.Carried, api.Unknown = r.carried, r.unknown
-	if r.dropped > 0 {
-		r.problems = append(r.problems, Problem{Message: fmt.Sprintf("%d more problems are not shown", r.dropped), Code: CodeLimit, Severity: Error})
-	}
 	doc.API = &api
-	doc.problems = doc.place(r.problems)
-	return doc, doc.problems.Err()
+	doc.problems = doc.place(r.all())
+	return doc, doc.problems
 }
 
 // readManifest takes what Kubernetes keeps around the definition.
@@ -117,27 +115,6 @@ func (d *Document) readManifest(r *reader) {
 	for _, e := range d.tree.entries {
 		if !manifestMembers[e.name] {
 			r.warn(place{from: childOf("", e.name)}, CodeMemberUnknown, "is no member of a manifest; Kubernetes drops it")
-		}
-	}
-}
-
-// readBeside reads the members of an export's envelope as members of its API.
-func (r *reader) readBeside(e envelope, api *API) {
-	for _, member := range e.beside {
-		here := place{from: childOf("", member.name), to: childOf("", member.name)}
-		switch {
-		case e.api.get(member.name) != nil:
-			r.fail(here, CodeMemberDuplicate, "says the same as /api/%s; keep one", member.name)
-			continue
-		case member.value.kind == nullKind:
-			continue
-		}
-		r.origins[here.to] = here.from
-		switch member.name {
-		case "plans", "members", "metadata", "pages":
-			apiShape.byName(member.name).read(r, member.value, here, api)
-		default:
-			apiShape.keep(r, &node{kind: objectKind, entries: []*entry{member}}, place{}, map[string]bool{})
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sort"
 	"unicode/utf8"
 )
 
@@ -37,7 +36,7 @@ func parseJSON(data []byte) (*node, Problems) {
 type jsonParser struct {
 	data     []byte
 	tokens   *json.Decoder
-	newlines []int // offsets, filled when first needed
+	cursor   cursor
 	budget   budget
 	problems Problems
 }
@@ -117,19 +116,25 @@ func (p *jsonParser) next() int {
 	return i
 }
 
-// position turns an offset into a line and a column in characters, both from 1.
+// position turns an offset into a line and a column. Offsets must not go back.
 func (p *jsonParser) position(offset int) (line, column int) {
-	if p.newlines == nil {
-		p.newlines = []int{-1}
-		for i, c := range p.data {
-			if c == '\n' {
-				p.newlines = append(p.newlines, i)
-			}
+	p.cursor.advance(p.data, offset)
+	return p.cursor.line + 1, p.cursor.column + 1
+}
+
+// cursor counts lines and characters, both from 0, up to an offset. It goes through the text once, however many
+// positions are asked for.
+type cursor struct{ offset, line, column int }
+
+func (c *cursor) advance(data []byte, offset int) {
+	for ; c.offset < offset; c.offset++ {
+		switch {
+		case data[c.offset] == '\n':
+			c.line, c.column = c.line+1, 0
+		case utf8.RuneStart(data[c.offset]):
+			c.column++
 		}
 	}
-	line = sort.SearchInts(p.newlines, offset)
-	start := p.newlines[line-1] + 1
-	return line, 1 + utf8.RuneCount(p.data[start:offset])
 }
 
 func (p *jsonParser) malformed(offset int, what string) Problem {

@@ -14,9 +14,10 @@ import (
 )
 
 // parseYAML reads every document of a YAML text, leaving out the empty ones. Each has its own problems; a syntax
-// error ends the reading and stands, with a nil node, in the last.
+// error or a limit, which is one for all documents together, ends the reading and stands, with a nil node, in the last.
 func parseYAML(data []byte) []parsed {
 	var all []parsed
+	var used budget
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	for {
 		var doc yaml.Node
@@ -30,11 +31,10 @@ func parseYAML(data []byte) []parsed {
 		if len(doc.Content) == 0 || doc.Content[0].ShortTag() == "!!null" {
 			continue
 		}
-		p := &yamlParser{}
+		p := &yamlParser{budget: &used}
 		root, limit := p.value(doc.Content[0], "", 0)
 		if limit != nil {
-			all = append(all, parsed{problems: Problems{*limit}})
-			continue
+			return append(all, parsed{problems: Problems{*limit}})
 		}
 		all = append(all, parsed{root: root, problems: p.problems})
 	}
@@ -47,7 +47,7 @@ type parsed struct {
 }
 
 type yamlParser struct {
-	budget   budget
+	budget   *budget
 	problems Problems
 }
 
@@ -143,7 +143,7 @@ func (p *yamlParser) scalar(n *node, y *yaml.Node, at string) {
 		literal, ok := jsonNumber(y.Value)
 		if !ok {
 			p.report(at, y, CodeValueInvalid, "is "+y.Value+", which is no number in JSON")
-			literal = "0"
+			n.kind = nullKind
 		}
 		n.text = literal
 	default: // texts, and what YAML calls timestamps and binary

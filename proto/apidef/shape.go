@@ -1,8 +1,7 @@
 package apidef
 
 import (
-	"encoding/json"
-	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -39,6 +38,7 @@ type naming struct {
 	in       map[Dialect]string // in the dialects that have one
 	former   []string           // names of the past: read with a warning
 	required string             // the code of the problem where it misses; "": it may
+	hint     string             // what the problem says besides
 }
 
 type option func(*naming)
@@ -58,9 +58,9 @@ func formerly(name string) option {
 	return func(n *naming) { n.former = append(n.former, name) }
 }
 
-// required makes a member obligatory; code is what its absence is reported as.
-func required(code string) option {
-	return func(n *naming) { n.required = code }
+// required makes a member obligatory; code is what its absence is reported as, hint what it is for.
+func required(code, hint string) option {
+	return func(n *naming) { n.required, n.hint = code, hint }
 }
 
 // member makes the field of T that of points at.
@@ -79,7 +79,7 @@ func member[T, V any](name string, of func(*T) *V, c codec[V], options ...option
 	f.check = func(ch *checker, at string, t *T) {
 		switch v := *of(t); {
 		case c.empty(v) && f.required != "":
-			ch.fail(at, f.required, "is required")
+			ch.fail(at, f.required, "is required: %s", f.hint)
 		case !c.empty(v) && c.check != nil:
 			c.check(ch, at, v)
 		}
@@ -89,16 +89,20 @@ func member[T, V any](name string, of func(*T) *V, c codec[V], options ...option
 }
 
 // find is the entry of n that holds the member, under whichever of its names. A second one is an error, a name of
-// the past or of the manifest a warning.
-func (m naming) find(r *reader, n *node, at place) *entry {
+// the past or of the manifest a warning, and null is as good as absent. It adds to known what it takes for its own.
+func (m naming) find(r *reader, n *node, at place, known map[string]bool) *entry {
 	var found *entry
 	for _, e := range n.entries {
-		if !m.goesBy(e.name) || e.value.kind == nullKind {
+		if !m.goesBy(e.name) {
 			continue
 		}
-		here := at.member(e.name, m.name)
+		known[e.name] = true
+		if e.value.kind == nullKind {
+			continue
+		}
+		here := e.place(at, m.name)
 		if found != nil {
-			r.fail(here, CodeMemberDuplicate, "says the same as %s; keep one", found.name)
+			r.fail(here, CodeMemberDuplicate, "says the same as %s; keep one", found.place(at, m.name).from)
 			continue
 		}
 		found = e
@@ -118,16 +122,7 @@ func (m naming) goesBy(name string) bool {
 			return true
 		}
 	}
-	return m.wasCalled(name)
-}
-
-func (m naming) wasCalled(name string) bool {
-	for _, f := range m.former {
-		if name == f {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(m.former, name)
 }
 
 // present is the member's name in a dialect.
@@ -142,7 +137,7 @@ func (m naming) present(d Dialect) string {
 // dialects mix in practice and are told apart by a guess, so their names for one thing pass without a word.
 func (m naming) dated(name string, d Dialect) bool {
 	manifestOnly := name == m.in[CRD] && name != m.name && name != m.in[Management]
-	return m.wasCalled(name) || manifestOnly && d != CRD
+	return slices.Contains(m.former, name) || manifestOnly && d != CRD
 }
 
 // object is the codec of a shape.
@@ -162,20 +157,15 @@ func (s *shape[T]) read(r *reader, n *node, at place) (t T) {
 	}
 	known := map[string]bool{}
 	for _, f := range s.fields {
-		e := f.find(r, n, at)
+		e := f.find(r, n, at, known)
 		if e == nil {
 			continue
 		}
-		here := at.member(e.name, f.name)
-		if e.name != f.name {
+		here := e.place(at, f.name)
+		if e.name != f.name || e.from != "" {
 			r.origins[here.to] = here.from
 		}
 		f.read(r, e.value, here, &t)
-	}
-	for _, f := range s.fields {
-		for _, e := range n.entries {
-			known[e.name] = known[e.name] || f.goesBy(e.name)
-		}
 	}
 	s.keep(r, n, at, known)
 	if s.settle != nil {
@@ -186,25 +176,39 @@ func (s *shape[T]) read(r *reader, n *node, at place) (t T) {
 
 // keep takes what no field took.
 func (s *shape[T]) keep(r *reader, n *node, at place, known map[string]bool) {
-	for _, name := range s.carried {
-		if v := n.get(name); v != nil && v.kind != nullKind && !known[name] {
-			r.carry(at.member(name, name), v)
-		}
-		known[name] = true
-	}
 	for _, e := range n.entries {
-		if !known[e.name] {
-			r.keepUnknown(at.member(e.name, e.name), e.value, s.suggest(e.name))
+		here := e.place(at, e.name)
+		switch {
+		case known[e.name]:
+		case slices.Contains(s.carried, e.name):
+			keepRaw(&r.carried, here.to, e.value)
+		default:
+			keepRaw(&r.unknown, here.to, e.value)
+			s.warnUnknown(r, here, e.name)
 		}
 	}
 }
 
-// suggest names the member that a misspelt one is closest to, or "".
-func (s *shape[T]) suggest(name string) string {
+// longestName bounds the names for which it is worth to look for a similar one.
+const longestName = 40
+
+func (s *shape[T]) warnUnknown(r *reader, at place, name string) {
+	if r.dropped == 0 && len(name) <= longestName {
+		if meant := s.closest(name, r.dialect); meant != "" {
+			r.warn(at, CodeMemberUnknown, "is unknown and has no effect; did you mean %s?", meant)
+			return
+		}
+	}
+	r.warn(at, CodeMemberUnknown, "is unknown and has no effect; it is kept as it is")
+}
+
+// closest names the member that a misspelt one is closest to, or "".
+func (s *shape[T]) closest(name string, d Dialect) string {
 	best, least := "", 3 // three wrong letters are another word
 	for _, f := range s.fields {
-		if d := distance(strings.ToLower(name), strings.ToLower(f.name)); d < least && d < len(name)/2 {
-			best, least = f.name, d
+		present := f.present(d)
+		if wrong := distance(strings.ToLower(name), strings.ToLower(present)); wrong < least && wrong < len(name)/2 {
+			best, least = present, wrong
 		}
 	}
 	return best
@@ -225,88 +229,4 @@ func (s *shape[T]) check(c *checker, at string, t *T) {
 	for _, f := range s.fields {
 		f.check(c, childOf(at, f.name), t)
 	}
-}
-
-// byName is the field with that name in the normal form. It is asked for names of the table only.
-func (s *shape[T]) byName(name string) field[T] {
-	for _, f := range s.fields {
-		if f.name == name {
-			return f
-		}
-	}
-	panic("apidef: shape " + s.name + " has no member " + name)
-}
-
-// reader collects what is found while a document is read.
-type reader struct {
-	dialect  Dialect
-	problems Problems
-	dropped  int // problems beyond maxProblems
-	origins  origins
-	carried  map[string]json.RawMessage
-	unknown  map[string]json.RawMessage
-}
-
-func (r *reader) fail(at place, code, format string, args ...any) {
-	r.report(at, Error, code, fmt.Sprintf(format, args...))
-}
-
-func (r *reader) warn(at place, code, format string, args ...any) {
-	r.report(at, Warning, code, fmt.Sprintf(format, args...))
-}
-
-func (r *reader) report(at place, s Severity, code, message string) {
-	if len(r.problems) >= maxProblems {
-		r.dropped++
-		return
-	}
-	r.problems = append(r.problems, Problem{Pointer: at.from, Message: message, Code: code, Severity: s})
-}
-
-// want tells whether n is of the wanted kind, and reports it where it is not.
-func (r *reader) want(k kind, n *node, at place) bool {
-	if n.kind == k {
-		return true
-	}
-	r.fail(at, CodeMemberType, "must be %s, not %s", k, n.kind)
-	return false
-}
-
-func (r *reader) carry(at place, n *node) {
-	if r.carried == nil {
-		r.carried = map[string]json.RawMessage{}
-	}
-	r.carried[at.to] = n.raw()
-}
-
-func (r *reader) keepUnknown(at place, n *node, suggestion string) {
-	if r.unknown == nil {
-		r.unknown = map[string]json.RawMessage{}
-	}
-	r.unknown[at.to] = n.raw()
-	if suggestion != "" {
-		r.warn(at, CodeMemberUnknown, "is unknown and has no effect; did you mean %s?", suggestion)
-		return
-	}
-	r.warn(at, CodeMemberUnknown, "is unknown and has no effect; it is kept as it is")
-}
-
-// distance is how many letters must be put in, taken out or replaced to turn a into b (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
 }

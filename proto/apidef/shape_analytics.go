@@ -18,8 +18,8 @@ var analyticsShape = &shape[Analytics]{
 var samplingShape = &shape[Sampling]{
 	name: "sampling",
 	fields: []field[Sampling]{
-		member("type", func(s *Sampling) *string { return &s.Type }, oneOf(samplingTypes), required(CodeMemberMissing)),
-		member("value", func(s *Sampling) *string { return &s.Value }, looseText, required(CodeMemberMissing)),
+		member("type", func(s *Sampling) *string { return &s.Type }, oneOf(samplingTypes), required(CodeMemberMissing, "one of "+samplingTypes.choices())),
+		member("value", func(s *Sampling) *string { return &s.Value }, looseText, required(CodeMemberMissing, "how often, e.g. 100 for the type count")),
 	},
 }
 

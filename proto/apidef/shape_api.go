@@ -6,6 +6,8 @@ var apiTypes = &enum[Type]{
 	code:   CodeTypeUnsupported,
 	values: []Type{TypeMessage, TypeProxy, TypeNative},
 	also:   map[string]Type{"async": TypeMessage, "sync": TypeProxy},
+	// What the reference has besides (addenda 0.2-b).
+	foreign: []string{"llm-proxy", "mcp-proxy", "a2a-proxy", "edge", "authz"},
 }
 
 var (
@@ -20,14 +22,14 @@ var apiShape = &shape[API]{
 	fields: []field[API]{
 		member("id", func(a *API) *string { return &a.ID }, text),
 		member("crossId", func(a *API) *string { return &a.CrossID }, text),
-		member("name", func(a *API) *string { return &a.Name }, text, required(CodeMemberMissing)),
+		member("name", func(a *API) *string { return &a.Name }, text, required(CodeMemberMissing, "what people call the API")),
 		member("description", func(a *API) *string { return &a.Description }, text),
-		member("type", func(a *API) *Type { return &a.Type }, oneOf(apiTypes), required(CodeMemberMissing)),
-		member("apiVersion", func(a *API) *string { return &a.APIVersion }, looseText, as(CRD, "version"), required(CodeMemberMissing)),
+		member("type", func(a *API) *Type { return &a.Type }, oneOf(apiTypes), required(CodeMemberMissing, "one of "+apiTypes.choices())),
+		member("apiVersion", func(a *API) *string { return &a.APIVersion }, looseText, as(CRD, "version"), required(CodeMemberMissing, `the version of the API, e.g. "1.0"`)),
 		member("definitionVersion", func(a *API) *string { return &a.DefinitionVersion }, definitionVersion, formerly("gravitee")),
 		member("tags", func(a *API) *[]string { return &a.Tags }, listOf(text)),
-		member("listeners", func(a *API) *[]Listener { return &a.Listeners }, listOf(object(listenerShape)), required(CodeMemberMissing)),
-		member("endpointGroups", func(a *API) *[]EndpointGroup { return &a.EndpointGroups }, listOf(object(groupShape)), required(CodeEndpointMissing)),
+		member("listeners", func(a *API) *[]Listener { return &a.Listeners }, listOf(object(listenerShape)), required(CodeMemberMissing, "a listener is a way in to the API")),
+		member("endpointGroups", func(a *API) *[]EndpointGroup { return &a.EndpointGroups }, listOf(object(groupShape)), required(CodeEndpointMissing, "an endpoint group is where the API leads to")),
 		member("properties", func(a *API) *[]Property { return &a.Properties }, listOf(object(propertyShape))),
 		member("resources", func(a *API) *[]Resource { return &a.Resources }, listOf(object(resourceShape))),
 		member("plans", func(a *API) *[]Plan { return &a.Plans }, plans),
@@ -67,16 +69,21 @@ var apiShape = &shape[API]{
 // definitionV4 is the only definition version served, in the normal form.
 const definitionV4 = "4.0.0"
 
-// definitionVersion refuses the older formats by name: they are another language, not another spelling.
+const unsupportedVersion = "%s is not supported; Sluice serves V4 definitions: V4 or 4.0.0"
+
+// isV4 tells whether a definition version is one of V4, however it is written. Older formats are another language, not
+// another spelling.
+func isV4(version string) bool {
+	version = strings.TrimPrefix(strings.ToLower(version), "v")
+	return version == "4" || strings.HasPrefix(version, "4.")
+}
+
+// definitionVersion reads every spelling of V4 as one. What is not V4 was refused before the definition is read.
 var definitionVersion = codec[string]{
 	empty: isZero[string],
 	read: func(r *reader, n *node, at place) string {
-		version := strings.TrimPrefix(strings.ToLower(looseText.read(r, n, at)), "v")
-		switch {
-		case version == "4" || strings.HasPrefix(version, "4."):
+		if isV4(looseText.read(r, n, at)) {
 			return definitionV4
-		case n.kind != listKind && n.kind != objectKind:
-			r.fail(at, CodeVersionUnsupported, "%s is not supported; Sluice serves V4 definitions: V4 or 4.0.0", n.text)
 		}
 		return ""
 	},
@@ -88,10 +95,10 @@ var definitionVersion = codec[string]{
 	},
 	check: func(c *checker, at string, v string) {
 		if v != definitionV4 {
-			c.fail(at, CodeVersionUnsupported, "%s is not supported; Sluice serves V4 definitions: V4 or 4.0.0", v)
+			c.fail(at, CodeVersionUnsupported, unsupportedVersion, v)
 		}
 	},
-	schema: func(map[string]any) map[string]any { return map[string]any{"enum": []string{"4.0.0", "V4"}} },
+	schema: func(map[string]any) map[string]any { return map[string]any{"enum": []string{definitionV4, "V4"}} },
 }
 
 // flowMode is what 3.20 called flowExecution.mode. It stands after flowExecution in the table, which goes before it.
@@ -117,7 +124,7 @@ var flowMode = field[API]{
 var propertyShape = &shape[Property]{
 	name: "property",
 	fields: []field[Property]{
-		member("key", func(p *Property) *string { return &p.Key }, text, required(CodeMemberMissing)),
+		member("key", func(p *Property) *string { return &p.Key }, text, required(CodeMemberMissing, "policies find the property by it")),
 		member("value", func(p *Property) *string { return &p.Value }, looseText),
 		member("encrypted", func(p *Property) *bool { return &p.Encrypted }, flag),
 		member("encryptable", func(p *Property) *bool { return &p.Encryptable }, flag),

@@ -14,8 +14,8 @@ var loadBalancers = &enum[string]{
 var groupShape = &shape[EndpointGroup]{
 	name: "endpointGroup",
 	fields: []field[EndpointGroup]{
-		member("name", func(g *EndpointGroup) *string { return &g.Name }, text, required(CodeEndpointInvalid)),
-		member("type", func(g *EndpointGroup) *string { return &g.Type }, text, required(CodeGroupTypeInvalid)),
+		member("name", func(g *EndpointGroup) *string { return &g.Name }, text, required(CodeEndpointInvalid, "the name of the group")),
+		member("type", func(g *EndpointGroup) *string { return &g.Type }, text, required(CodeGroupTypeInvalid, "the connector of the group's endpoints")),
 		member("loadBalancer", func(g *EndpointGroup) **LoadBalancer { return &g.LoadBalancer }, optional(object(loadBalancerShape))),
 		member("sharedConfiguration", func(g *EndpointGroup) *raw { return &g.SharedConfiguration }, opaque),
 		member("endpoints", func(g *EndpointGroup) *[]Endpoint { return &g.Endpoints }, listOf(object(endpointShape))),
@@ -36,8 +36,8 @@ var loadBalancerShape = &shape[LoadBalancer]{
 var endpointShape = &shape[Endpoint]{
 	name: "endpoint",
 	fields: []field[Endpoint]{
-		member("name", func(e *Endpoint) *string { return &e.Name }, text, required(CodeEndpointInvalid)),
-		member("type", func(e *Endpoint) *string { return &e.Type }, text, required(CodeEndpointTypeInvalid)),
+		member("name", func(e *Endpoint) *string { return &e.Name }, text, required(CodeEndpointInvalid, "the name of the endpoint")),
+		member("type", func(e *Endpoint) *string { return &e.Type }, text, required(CodeEndpointTypeInvalid, "the type of its group")),
 		member("secondary", func(e *Endpoint) *bool { return &e.Secondary }, flag),
 		member("weight", func(e *Endpoint) **int { return &e.Weight }, optional(looseNumber)),
 		member("inheritConfiguration", func(e *Endpoint) *bool { return &e.InheritConfiguration }, flag),

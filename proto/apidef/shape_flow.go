@@ -41,7 +41,7 @@ var (
 var selectorShape = &shape[Selector]{
 	name: "selector",
 	fields: []field[Selector]{
-		member("type", func(s *Selector) *string { return &s.Type }, oneOf(selectorTypes), required(CodeMemberMissing)),
+		member("type", func(s *Selector) *string { return &s.Type }, oneOf(selectorTypes), required(CodeMemberMissing, "one of "+selectorTypes.choices())),
 		member("path", func(s *Selector) *string { return &s.Path }, text),
 		member("pathOperator", func(s *Selector) *string { return &s.PathOperator }, oneOf(pathOperators)),
 		member("methods", func(s *Selector) *[]string { return &s.Methods }, listOf(oneOf(httpMethods))),

@@ -20,7 +20,7 @@ var httpMethods = &enum[string]{
 var listenerShape = &shape[Listener]{
 	name: "listener",
 	fields: []field[Listener]{
-		member("type", func(l *Listener) *ListenerType { return &l.Type }, oneOf(listenerTypes), required(CodeMemberMissing)),
+		member("type", func(l *Listener) *ListenerType { return &l.Type }, oneOf(listenerTypes), required(CodeMemberMissing, "one of "+listenerTypes.choices())),
 		member("paths", func(l *Listener) *[]Path { return &l.Paths }, listOf(object(pathShape))),
 		member("pathMappings", func(l *Listener) *[]string { return &l.PathMappings }, listOf(text)),
 		member("cors", func(l *Listener) **CORS { return &l.CORS }, optional(object(corsShape))),
@@ -29,14 +29,14 @@ var listenerShape = &shape[Listener]{
 		member("host", func(l *Listener) *string { return &l.Host }, text),
 		member("port", func(l *Listener) *int { return &l.Port }, looseNumber),
 		member("servers", func(l *Listener) *[]string { return &l.Servers }, listOf(text)),
-		member("entrypoints", func(l *Listener) *[]Entrypoint { return &l.Entrypoints }, listOf(object(entrypointShape)), required(CodeEntrypointsMissing)),
+		member("entrypoints", func(l *Listener) *[]Entrypoint { return &l.Entrypoints }, listOf(object(entrypointShape)), required(CodeEntrypointsMissing, "an entrypoint is the protocol that clients speak")),
 	},
 }
 
 var entrypointShape = &shape[Entrypoint]{
 	name: "entrypoint",
 	fields: []field[Entrypoint]{
-		member("type", func(e *Entrypoint) *string { return &e.Type }, text, required(CodeEntrypointTypeMissing)),
+		member("type", func(e *Entrypoint) *string { return &e.Type }, text, required(CodeEntrypointTypeMissing, "the name of the entrypoint")),
 		member("qos", func(e *Entrypoint) *string { return &e.QoS }, oneOf(qosLevels)),
 		member("dlq", func(e *Entrypoint) **DLQ { return &e.DLQ }, optional(object(dlqShape))),
 		member("configuration", func(e *Entrypoint) *raw { return &e.Configuration }, opaque),
@@ -46,7 +46,7 @@ var entrypointShape = &shape[Entrypoint]{
 var dlqShape = &shape[DLQ]{
 	name: "dlq",
 	fields: []field[DLQ]{
-		member("endpoint", func(d *DLQ) *string { return &d.Endpoint }, text, required(CodeDLQInvalid)),
+		member("endpoint", func(d *DLQ) *string { return &d.Endpoint }, text, required(CodeDLQInvalid, "the name of an endpoint or endpoint group")),
 	},
 }
 

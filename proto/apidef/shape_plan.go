@@ -1,8 +1,6 @@
 package apidef
 
-import (
-	"strconv"
-)
+import "strconv"
 
 var (
 	planStatuses    = &enum[PlanStatus]{code: CodeValueInvalid, values: []PlanStatus{PlanStaging, PlanPublished, PlanDeprecated, PlanClosed}}
@@ -31,7 +29,7 @@ var planShape = &shape[Plan]{
 		member("id", func(p *Plan) *string { return &p.ID }, text),
 		member("key", func(p *Plan) *string { return &p.Key }, text),
 		member("crossId", func(p *Plan) *string { return &p.CrossID }, text),
-		member("name", func(p *Plan) *string { return &p.Name }, text, required(CodeMemberMissing)),
+		member("name", func(p *Plan) *string { return &p.Name }, text, required(CodeMemberMissing, "what subscribers call the plan")),
 		member("description", func(p *Plan) *string { return &p.Description }, text),
 		member("security", func(p *Plan) **PlanSecurity { return &p.Security }, optional(object(planSecurityShape))),
 		member("mode", func(p *Plan) *string { return &p.Mode }, oneOf(planModes)),
@@ -61,7 +59,7 @@ var planShape = &shape[Plan]{
 var planSecurityShape = &shape[PlanSecurity]{
 	name: "planSecurity",
 	fields: []field[PlanSecurity]{
-		member("type", func(s *PlanSecurity) *string { return &s.Type }, oneOf(securityTypes), required(CodePlanInvalid)),
+		member("type", func(s *PlanSecurity) *string { return &s.Type }, oneOf(securityTypes), required(CodePlanInvalid, "one of "+securityTypes.choices())),
 		member("configuration", func(s *PlanSecurity) *raw { return &s.Configuration }, opaque),
 	},
 }
@@ -78,8 +76,8 @@ func settlePlan(r *reader, n *node, at place, p *Plan) {
 	if r.dialect == CRD && p.Validation == "" {
 		p.Validation = "AUTO"
 	}
-	if p.Status != "" || n.get("status") != nil && n.get("status").kind != nullKind {
-		return
+	if status := n.get("status"); p.Status != "" || status != nil && status.kind != textKind && status.kind != nullKind {
+		return // it is given, or was and could not be read
 	}
 	if r.dialect == CRD {
 		p.Status = PlanPublished
@@ -100,6 +98,9 @@ var plans = codec[[]Plan]{
 		for i, e := range n.entries {
 			here := place{from: childOf(at.from, e.name), to: itemOf(at.to, i)}
 			r.origins[here.to] = here.from
+			if e.name == "" {
+				r.fail(here, CodePlanInvalid, "has no key; subscriptions name a plan by its key")
+			}
 			plan := planShape.read(r, e.value, here)
 			plan.Key = e.name
 			if plan.Name == "" {

@@ -39,6 +39,16 @@ type node struct {
 type entry struct {
 	name  string
 	value *node
+	from  string // its pointer where it was moved here from elsewhere in the document; else ""
+}
+
+// place is where the entry stands, given where its object does and what the normal form calls it.
+func (e *entry) place(object place, name string) place {
+	at := object.member(e.name, name)
+	if e.from != "" {
+		at.from = e.from
+	}
+	return at
 }
 
 func textNode(s string) *node   { return &node{kind: textKind, text: s} }

@@ -1,7 +1,6 @@
 package apidef
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -46,7 +45,7 @@ func (c *checker) checkListeners() {
 func (c *checker) checkIdle(at string, l *Listener) {
 	idle := func(name string, given bool, kinds ...ListenerType) {
 		if given && !slices.Contains(kinds, l.Type) {
-			c.warn(childOf(at, name), CodeMemberIgnored, "has no effect on a %s listener", l.Type)
+			c.warn(childOf(at, name), CodeMemberIgnored, "has no effect on a listener of type %s", l.Type)
 		}
 	}
 	idle("paths", len(l.Paths) > 0, ListenerHTTP)
@@ -87,7 +86,7 @@ func (c *checker) checkEntrypoint(at string, l *Listener, e *Entrypoint) {
 		case info.API != c.api.Type:
 			c.fail(at+"/type", CodeEntrypointUnsupported, "%s belongs to %s APIs, not to %s APIs", e.Type, info.API, c.api.Type)
 		case info.Listener != l.Type:
-			c.fail(at+"/type", CodeEntrypointUnsupported, "%s belongs on a %s listener, not on a %s listener", e.Type, info.Listener, l.Type)
+			c.fail(at+"/type", CodeEntrypointUnsupported, "%s belongs on a listener of type %s, not %s", e.Type, info.Listener, l.Type)
 		default:
 			c.checkQoS(at, e, info)
 		}
@@ -175,27 +174,6 @@ func (c *checker) endpointCalled(name string) (typ string, ok bool) {
 		}
 	}
 	return "", false
-}
-
-// checkCORS checks what would make the preflight fail for everyone (spec 1.5).
-func (c *checker) checkCORS(at string, cors *CORS) {
-	if cors == nil {
-		return
-	}
-	for i, origin := range cors.AllowOrigin {
-		if !strings.ContainsAny(origin, "{[(*") || origin == "*" {
-			continue // a literal
-		}
-		if _, err := regexp.Compile(origin); err != nil {
-			c.fail(itemOf(at+"/allowOrigin", i), CodeCORSInvalid, "is no regular expression: %v", err)
-		}
-	}
-	if cors.MaxAge != nil && *cors.MaxAge < -1 {
-		c.fail(at+"/maxAge", CodeCORSInvalid, "must be a number of seconds, or -1 for none")
-	}
-	if cors.Enabled && len(cors.AllowMethods) == 0 {
-		c.warn(at, CodeMemberIgnored, "allows no method, so every preflight is refused; set allowMethods")
-	}
 }
 
 func joined[E ~string](values []E) string {

@@ -50,11 +50,24 @@ func Validation(entrypoints connectors.Entrypoints, endpoints connectors.Endpoin
 		},
 		CheckEndpoint: func(typ string, cfg, shared json.RawMessage) apidef.Problems {
 			if e, ok := endpoints[typ]; ok && e.Check != nil {
-				return e.Check(cfg, shared)
+				return place(e.Check(cfg, shared))
 			}
 			return nil
 		},
 	}
+}
+
+// place rewrites an endpoint's pointers (see connectors.EndpointType.Check) as the rules of a definition want them.
+func place(found apidef.Problems) apidef.Problems {
+	out := slices.Clone(found)
+	for i, p := range out {
+		if rest, ok := strings.CutPrefix(p.Pointer, connectors.SharedPrefix); ok && (rest == "" || rest[0] == '/') {
+			out[i].Pointer = apidef.InSharedConfiguration + rest
+		} else {
+			out[i].Pointer = apidef.InConfiguration + p.Pointer
+		}
+	}
+	return out
 }
 
 func names(levels []qos.Level) []string {
