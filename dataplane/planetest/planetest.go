@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/valyala/fasthttp"
 	"go.opentelemetry.io/otel/metric/noop"
@@ -154,7 +155,11 @@ func API(path string, entrypoints ...string) *apidef.API {
 
 // Bundle wraps a definition as deployments carry it.
 func Bundle(a *apidef.API) []byte {
-	out, err := bundle.Encode(bundle.Bundle{Organization: "DEFAULT", Environment: "DEFAULT", API: a})
+	definition, err := json.Marshal(a)
+	if err != nil {
+		panic(err) // a definition made above is always valid JSON
+	}
+	out, err := bundle.Encode("DEFAULT", "DEFAULT", time.UnixMilli(0), definition)
 	if err != nil {
 		panic(err) // a definition made above is always valid JSON
 	}

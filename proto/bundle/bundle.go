@@ -31,16 +31,16 @@ type Bundle struct {
 }
 
 type encoded struct {
-	V            int         `json:"v"`
-	Organization string      `json:"organization"`
-	Environment  string      `json:"environment"`
-	DeployedAtMS int64       `json:"deployedAt"` // Unix milliseconds
-	API          *apidef.API `json:"api"`
+	V            int             `json:"v"`
+	Organization string          `json:"organization"`
+	Environment  string          `json:"environment"`
+	DeployedAtMS int64           `json:"deployedAt"` // Unix milliseconds
+	API          json.RawMessage `json:"api"`
 }
 
-// Encode writes b; equal bundles give equal bytes.
-func Encode(b Bundle) ([]byte, error) {
-	out, err := json.Marshal(encoded{version, b.Organization, b.Environment, b.DeployedAt.UnixMilli(), b.API})
+// Encode writes a bundle around definition, the API's normal form as JSON; equal arguments give equal bytes.
+func Encode(organization, environment string, deployedAt time.Time, definition []byte) ([]byte, error) {
+	out, err := json.Marshal(encoded{version, organization, environment, deployedAt.UnixMilli(), definition})
 	if err != nil {
 		return nil, fmt.Errorf("encode bundle: %w", err)
 	}
@@ -56,8 +56,12 @@ func Decode(data []byte) (Bundle, error) {
 	switch {
 	case e.V > version:
 		return Bundle{}, fmt.Errorf("decode bundle: %w", ErrVersion)
-	case e.API == nil:
+	case len(e.API) == 0 || string(e.API) == "null":
 		return Bundle{}, fmt.Errorf("decode bundle: %w", ErrEmpty)
 	}
-	return Bundle{e.Organization, e.Environment, time.UnixMilli(e.DeployedAtMS).UTC(), e.API}, nil
+	api := new(apidef.API)
+	if err := json.Unmarshal(e.API, api); err != nil {
+		return Bundle{}, fmt.Errorf("decode bundle: %w", err)
+	}
+	return Bundle{e.Organization, e.Environment, time.UnixMilli(e.DeployedAtMS).UTC(), api}, nil
 }

@@ -1,6 +1,7 @@
 package bundle_test
 
 import (
+	"encoding/json"
 	"errors"
 	"testing"
 	"time"
@@ -19,7 +20,11 @@ var example = bundle.Bundle{Organization: "o", Environment: "e", DeployedAt: tim
 
 func TestBundle_RoundTrip(t *testing.T) {
 	t.Parallel()
-	got, err := bundle.Encode(example)
+	definition, err := json.Marshal(example.API)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := bundle.Encode(example.Organization, example.Environment, example.DeployedAt, definition)
 	if err != nil || string(got) != golden {
 		t.Fatalf("encoded %s, %v", got, err)
 	}
