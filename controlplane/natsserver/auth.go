@@ -3,6 +3,9 @@ package natsserver
 import (
 	"encoding/base64"
 	"log/slog"
+	"maps"
+	"slices"
+	"sync"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nkeys"
@@ -15,6 +18,47 @@ import (
 type authenticator struct {
 	authorize func(nkey string) (wire.Permissions, bool)
 	log       *slog.Logger
+	live      func(id uint64) bool // whether the client is connected; set before the first one can be
+
+	mu sync.Mutex
+	// guards the following
+	clients map[uint64]client // by the server's id; those that have gone are swept now and then
+	sweepAt int
+}
+
+// client is what a connected client was let in with.
+type client struct {
+	nkey  string
+	perms wire.Permissions
+}
+
+// sweepMin is the least number of clients at which those that have gone are looked for.
+const sweepMin = 64
+
+// enter notes a client.
+func (a *authenticator) enter(id uint64, c client) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.clients) >= max(a.sweepAt, sweepMin) {
+		maps.DeleteFunc(a.clients, func(id uint64, _ client) bool { return !a.live(id) })
+		a.sweepAt = 2 * len(a.clients)
+	}
+	a.clients[id] = c
+}
+
+// stale lists the clients that would not be let in as they were.
+func (a *authenticator) stale() []uint64 {
+	a.mu.Lock()
+	clients := maps.Clone(a.clients)
+	a.mu.Unlock()
+	var out []uint64
+	for id, c := range clients {
+		perms, ok := a.authorize(c.nkey)
+		if !ok || !slices.Equal(perms.Publish, c.perms.Publish) || !slices.Equal(perms.Subscribe, c.perms.Subscribe) {
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 // Check implements server.Authentication.
@@ -36,6 +80,7 @@ func (a *authenticator) Check(c server.ClientAuthentication) bool {
 			Subscribe: &server.SubjectPermission{Allow: perms.Subscribe},
 		},
 	})
+	a.enter(c.GetID(), client{nkey: opts.Nkey, perms: perms})
 	return true
 }
 

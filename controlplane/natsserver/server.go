@@ -74,13 +74,15 @@ type ClusterConfig struct {
 
 // Server is an embedded NATS server.
 type Server struct {
-	srv *server.Server
-	log *logger
+	srv  *server.Server
+	auth *authenticator
+	log  *logger
 }
 
 // New starts a server; it listens when New returns. Run has to be called to stop it.
 func New(cfg Config) (*Server, error) {
-	opts, err := options(cfg)
+	auth := &authenticator{authorize: cfg.Authorize, log: cfg.Log, clients: map[uint64]client{}}
+	opts, err := options(cfg, auth)
 	if err != nil {
 		return nil, fmt.Errorf("natsserver: %w", err)
 	}
@@ -88,7 +90,8 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("natsserver: %w", err)
 	}
-	s := &Server{srv: srv, log: &logger{log: cfg.Log}}
+	s := &Server{srv: srv, auth: auth, log: &logger{log: cfg.Log}}
+	auth.live = func(id uint64) bool { return srv.GetClient(id) != nil }
 	srv.SetLoggerV2(s.log, false, false, false)
 	srv.Start()
 	if !s.up(cfg) {
@@ -117,6 +120,19 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
+// Recheck cuts off the clients whose nkey is no longer authorized, or with other permissions than it had, and tells
+// how many; those that still may connect come back by themselves. Call it after a credential was revoked.
+func (s *Server) Recheck() int {
+	ids := s.auth.stale()
+	n := 0
+	for _, id := range ids {
+		if s.srv.DisconnectClientByID(id) == nil { // else it has gone already
+			n++
+		}
+	}
+	return n
+}
+
 // URL is where workers connect.
 func (s *Server) URL() string { return s.srv.ClientURL() }
 
@@ -135,7 +151,7 @@ func (s *Server) Routes() int { return s.srv.NumRoutes() }
 // its nkey.
 func (s *Server) InProcessConn() (net.Conn, error) { return s.srv.InProcessConn() }
 
-func options(cfg Config) (*server.Options, error) {
+func options(cfg Config, auth *authenticator) (*server.Options, error) {
 	if cfg.Authorize == nil || cfg.Log == nil {
 		return nil, errors.New("no Authorize or no logger")
 	}
@@ -152,7 +168,7 @@ func options(cfg Config) (*server.Options, error) {
 		MaxPayload: maxPayload, MaxPending: maxPending, MaxConn: maxConnections, MaxSubs: maxSubscriptions,
 		MaxControlLine: maxControlLine, WriteDeadline: writeDeadline, PingInterval: pingInterval, MaxPingsOut: 2,
 		AuthTimeout: authTimeout.Seconds(), AlwaysEnableNonce: true,
-		CustomClientAuthentication: &authenticator{authorize: cfg.Authorize, log: cfg.Log},
+		CustomClientAuthentication: auth,
 	}
 	if cfg.TLS != nil {
 		opts.TLS, opts.TLSConfig, opts.TLSTimeout = true, cfg.TLS, authTimeout.Seconds()

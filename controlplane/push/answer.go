@@ -35,7 +35,7 @@ func (p *Pusher) answerLoop(ctx context.Context, asks, chunks <-chan *nats.Msg) 
 func (p *Pusher) answerAsk(ctx context.Context, m *nats.Msg) {
 	ask, err := wire.DecodeAsk(m.Data)
 	name, ok := wire.StreamOfSubject(m.Subject)
-	if err != nil || !ok || !wire.IsInbox(m.Reply, ask.GetWorker()) {
+	if err != nil || !ok || !wire.IsInbox(m.Reply, ask.GetWorker()) || m.Subject != wire.AskSubject(name, ask.GetWorker()) {
 		p.metrics.refused(ctx, "ask")
 		p.log.Debug("refuse ask", "subject", m.Subject, "err", err)
 		return
@@ -134,7 +134,8 @@ func (p *Pusher) withBody(name wire.Stream, ask *wire.Ask, b *body, prev wire.At
 func (p *Pusher) answerChunk(ctx context.Context, m *nats.Msg) {
 	ask, err := wire.DecodeChunkAsk(m.Data)
 	name, ok := wire.StreamOfSubject(m.Subject)
-	if err != nil || !ok || !wire.IsInbox(m.Reply, ask.GetWorker()) {
+	if err != nil || !ok || !wire.IsInbox(m.Reply, ask.GetWorker()) ||
+		m.Subject != wire.ChunkSubject(name, p.cfg.Node, ask.GetWorker()) {
 		p.metrics.refused(ctx, "chunk")
 		p.log.Debug("refuse chunk ask", "subject", m.Subject, "err", err)
 		return

@@ -22,12 +22,21 @@ func (c content) records() iter.Seq[*wire.Record] {
 				return
 			}
 		}
-		for _, id := range c.removed {
-			if !yield(&wire.Record{Piece: &wire.Record_Removed{Removed: id}}) {
+		for _, d := range c.left {
+			if !yield(d.record()) {
 				return
 			}
 		}
 	}
+}
+
+func (d departure) record() *wire.Record {
+	if d.now == nil {
+		return &wire.Record{Piece: &wire.Record_Removed{Removed: d.apiID}}
+	}
+	return &wire.Record{Piece: &wire.Record_Moved{Moved: &wire.Moved{
+		ApiId: d.apiID, Revision: d.now.deployment.GetRevision(), Tags: d.now.deployment.GetTags(),
+	}}}
 }
 
 // manifest names the deployments without their definitions.

@@ -34,10 +34,16 @@ type streamState struct {
 	digest  wire.Digest
 }
 
+// departure is an API that left a stream, and what it is deployed as elsewhere; nil when it is not.
+type departure struct {
+	apiID string
+	now   *entry
+}
+
 // streamChanges is what one step of the index did to a stream.
 type streamChanges struct {
 	changed []*entry
-	removed []string
+	left    []departure
 }
 
 // index is the deployments by stream, with digests, kept as the source moves on. One goroutine calls advance; any
@@ -159,7 +165,7 @@ func newEntry(d Deployment, at wire.At) (*entry, error) {
 // put enters e in its streams and removes its predecessor from the others. The lock is held.
 func (x *index) put(e *entry, at wire.At, out map[wire.Stream]*streamChanges) {
 	id := e.deployment.GetApiId()
-	x.remove(id, e.streams, at, out)
+	x.remove(id, e, at, out)
 	for _, name := range e.streams {
 		s := x.streams[name]
 		if s == nil {
@@ -176,27 +182,27 @@ func (x *index) put(e *entry, at wire.At, out map[wire.Stream]*streamChanges) {
 	x.apis[id] = e
 }
 
-// remove takes the API out of its streams, but for those to keep. The lock is held.
-func (x *index) remove(id string, keep []wire.Stream, at wire.At, out map[wire.Stream]*streamChanges) {
+// remove takes the API out of its streams, but for those of what follows it, if anything does. The lock is held.
+func (x *index) remove(id string, next *entry, at wire.At, out map[wire.Stream]*streamChanges) {
 	old := x.apis[id]
 	if old == nil {
 		return
 	}
 	var gone []wire.Stream
 	for _, name := range old.streams {
-		if slices.Contains(keep, name) {
+		if next != nil && slices.Contains(next.streams, name) {
 			continue
 		}
 		s := x.streams[name]
 		s.digest = s.digest.Sub(old.hash)
 		delete(s.entries, id)
 		gone = append(gone, name)
-		changesOf(out, name).removed = append(changesOf(out, name).removed, id)
+		changesOf(out, name).left = append(changesOf(out, name).left, departure{apiID: id, now: next})
 	}
 	if len(gone) > 0 {
 		x.removals = append(x.removals, removal{apiID: id, streams: gone, at: at})
 	}
-	if len(keep) == 0 {
+	if next == nil {
 		delete(x.apis, id)
 	}
 }
@@ -252,7 +258,7 @@ type content struct {
 	at      wire.At
 	digest  wire.Digest
 	entries []*entry // in revision order
-	removed []string
+	left    []departure
 }
 
 // full is all of a stream.
@@ -298,7 +304,7 @@ func (x *index) since(name wire.Stream, have wire.At, want []string) (content, b
 			break
 		}
 		if slices.Contains(r.streams, name) && !x.member(name, r.apiID) {
-			c.removed = append(c.removed, r.apiID)
+			c.left = append(c.left, departure{apiID: r.apiID, now: x.apis[r.apiID]})
 		}
 	}
 	return c, true

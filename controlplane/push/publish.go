@@ -59,7 +59,7 @@ func (p *Pusher) newPush(name wire.Stream, prev, at wire.At, term uint64, c *str
 		return cmp.Compare(a.deployment.GetRevision(), b.deployment.GetRevision())
 	})
 	var body []byte
-	for rec := range (content{entries: c.changed, removed: c.removed}).records() {
+	for rec := range (content{entries: c.changed, left: c.left}).records() {
 		var err error
 		if body, err = wire.AppendRecord(body, rec); err != nil || len(body) > wire.ChunkBytes {
 			msg.Oversize = true // the workers ask for it, and share one encoded delta

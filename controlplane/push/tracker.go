@@ -230,3 +230,10 @@ func (p *Pusher) Workers() []Worker {
 	slices.SortFunc(out, func(a, b Worker) int { return cmp.Compare(a.Name, b.Name) })
 	return out
 }
+
+// Changed returns a channel that is closed when a worker next reports: for who watches Workers or Status.
+func (p *Pusher) Changed() <-chan struct{} {
+	p.tracker.mu.Lock()
+	defer p.tracker.mu.Unlock()
+	return p.tracker.moved
+}

@@ -35,6 +35,7 @@ const (
 	leaveTimeout   = time.Second           // to hand the last status over
 	streamMessages = 1_024                 // pushes and heartbeats that wait while a snapshot is fetched; above it NATS drops, which is a gap
 	chunkWindow    = 4                     // chunks asked for ahead: 1 MiB on the way covers 10 MB/s at 100 ms
+	parallelAsks   = 2                     // streams of a worker that fetch at once; the others wait
 	pingInterval   = 5 * time.Second       // a dead link is noticed after two
 	quietBeats     = 3                     // heartbeats missed before the control plane is asked
 )
@@ -150,6 +151,7 @@ type Feed struct {
 	metrics  *metrics
 	store    *store
 	reporter *reporter
+	asking   chan struct{} // holds a value for each follower that is fetching
 	ready    chan struct{}
 	isReady  atomic.Bool
 }
@@ -177,7 +179,7 @@ func New(cfg Config, sink Sink) (*Feed, error) {
 	}
 	f := &Feed{
 		cfg: cfg, log: cfg.Log, sink: sink, selector: sel, verifier: verifier, codec: codec, metrics: m,
-		store: newStore(sel), ready: make(chan struct{}),
+		store: newStore(sel), ready: make(chan struct{}), asking: make(chan struct{}, parallelAsks),
 	}
 	f.reporter = newReporter(&f.cfg, sel, rand.Uint64()) //nolint:gosec // not a secret
 	return f, nil

@@ -47,6 +47,8 @@ type need struct {
 	mode    wire.AskMode
 	atLeast wire.At
 	due     time.Time
+	// suspicious says that the last answer could not be trusted: the next ask keeps to the back-off.
+	suspicious bool
 }
 
 func newFollower(f *Feed, name wire.Stream) *follower {
@@ -95,8 +97,8 @@ func (fl *follower) run(ctx context.Context) {
 		case <-fl.woken:
 			if fl.st.complete {
 				fl.want(errResume, wire.AskMode_ASK_MODE_AUTO, fl.st.at, rand.N(fl.feed.cfg.Spread)) //nolint:gosec // not a secret
-			} else if fl.need != nil {
-				fl.need.due, fl.attempts = time.Now(), 0 // at start nothing is served: do not wait
+			} else {
+				fl.hurry() // at start nothing is served: do not wait
 			}
 		case <-quiet.C:
 			fl.want(errQuiet, wire.AskMode_ASK_MODE_AUTO, fl.st.at, jitter(fl.quiet))
@@ -156,6 +158,7 @@ func (fl *follower) refuse(ctx context.Context, err error) {
 	fl.log.Warn("message refused, serving on", "revision", fl.st.at.Revision, "err", err)
 	fl.attempts++
 	fl.want(err, wire.AskMode_ASK_MODE_AUTO, fl.st.at, fl.feed.backOff(fl.attempts))
+	fl.need.suspicious = true
 }
 
 func (fl *follower) push(ctx context.Context, data []byte) error {
@@ -183,7 +186,7 @@ func (fl *follower) push(ctx context.Context, data []byte) error {
 		return fmt.Errorf("read push: %w", err)
 	}
 	var recs wire.Records
-	c := changeOf(fl.st)
+	c := changeOf(fl.st, at)
 	if err := errors.Join(recs.Read(raw, c.record), recs.Close()); err != nil {
 		return fmt.Errorf("read push: %w", err)
 	}
@@ -209,15 +212,17 @@ func (fl *follower) heartbeat(data []byte) error {
 	switch {
 	case !fl.st.complete:
 		fl.needAtLeast(at)
+		fl.hurry()
 		return nil
 	case at.Before(fl.st.at):
 		return errBackwards
 	case wire.DigestOf(h.GetDigest()) != fl.st.digest:
 		fl.want(errGap, wire.AskMode_ASK_MODE_AUTO, at, 0)
+		fl.hurry()
 		return errGap
 	}
 	if fl.st.at.Before(at) { // nothing of this stream changed in between
-		c := changeOf(fl.st)
+		c := changeOf(fl.st, at)
 		fl.feed.store.commit(fl.st, c, at)
 	}
 	fl.satisfied()
@@ -228,6 +233,13 @@ func (fl *follower) heartbeat(data []byte) error {
 func (fl *follower) needAtLeast(at wire.At) {
 	if fl.need != nil && fl.need.atLeast.Before(at) {
 		fl.need.atLeast = at
+	}
+}
+
+// hurry ends a back-off that only waited for somebody to answer: a heartbeat says that somebody is there.
+func (fl *follower) hurry() {
+	if fl.need != nil && !fl.need.suspicious && fl.attempts > 0 {
+		fl.need.due, fl.attempts = time.Now(), 0
 	}
 }
 

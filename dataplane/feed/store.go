@@ -14,11 +14,15 @@ type held struct {
 	deployment *wire.Deployment
 	definition wire.Digest
 	hash       wire.Digest
+	at         wire.At // its revision, in the epoch that brought it
 }
 
-func newHeld(d *wire.Deployment) *held {
+func newHeld(d *wire.Deployment, epoch uint64) *held {
 	def := wire.HashDefinition(d.GetDefinition())
-	return &held{deployment: d, definition: def, hash: wire.HashEntry(d.GetApiId(), d.GetRevision(), def)}
+	return &held{
+		deployment: d, definition: def, hash: wire.HashEntry(d.GetApiId(), d.GetRevision(), def),
+		at: wire.At{Epoch: epoch, Revision: d.GetRevision()},
+	}
 }
 
 // state is one stream's deployments. Its follower alone writes it, under the store's lock.
@@ -30,6 +34,10 @@ type state struct {
 }
 
 // store is what all streams brought, and which APIs the sink has not seen since.
+//
+// A worker with several tags follows several streams, which need not be at the same position. An API never goes back
+// for that: what a stream holds that is behind is not believed against one that is ahead (gone), and an API that left
+// one stream is served as it was until the others are as far (due).
 type store struct {
 	selector wire.Selector
 	news     chan struct{} // one value: something was committed
@@ -38,11 +46,14 @@ type store struct {
 	// guards the following
 	streams map[wire.Stream]*state
 	dirty   map[string]struct{}
+	gone    map[string]wire.At // not deployed for this worker at this position
+	due     map[string]wire.At // left a stream; to be looked for in all streams up to this position
 }
 
 func newStore(sel wire.Selector) *store {
 	s := &store{
-		selector: sel, news: make(chan struct{}, 1), streams: map[wire.Stream]*state{}, dirty: map[string]struct{}{},
+		selector: sel, news: make(chan struct{}, 1), streams: map[wire.Stream]*state{},
+		dirty: map[string]struct{}{}, gone: map[string]wire.At{}, due: map[string]wire.At{},
 	}
 	for _, name := range sel.Streams() {
 		s.streams[name] = &state{entries: map[string]*held{}}
@@ -54,17 +65,7 @@ func newStore(sel wire.Selector) *store {
 func (s *store) commit(st *state, c *change, at wire.At) {
 	s.mu.Lock()
 	if c.replaces {
-		for id := range st.entries {
-			if c.overlay[id] == nil {
-				s.dirty[id] = struct{}{}
-			}
-		}
-		for id, h := range c.overlay {
-			if old := st.entries[id]; old == nil || old.hash != h.hash {
-				s.dirty[id] = struct{}{}
-			}
-		}
-		st.entries = c.overlay
+		s.replace(st, c, at)
 	} else {
 		for id, h := range c.overlay {
 			s.dirty[id] = struct{}{}
@@ -75,12 +76,38 @@ func (s *store) commit(st *state, c *change, at wire.At) {
 			}
 		}
 	}
+	for id, to := range c.left {
+		s.dirty[id] = struct{}{}
+		switch {
+		case to == nil:
+			s.gone[id] = at
+		case s.selector.Match(to.GetTags()):
+			s.due[id] = wire.At{Epoch: at.Epoch, Revision: to.GetRevision()}
+		default:
+			s.gone[id] = wire.At{Epoch: at.Epoch, Revision: to.GetRevision()}
+		}
+	}
 	st.at, st.digest, st.complete = at, c.digest, true
 	s.mu.Unlock()
 	select {
 	case s.news <- struct{}{}:
 	default: // told already
 	}
+}
+
+// replace puts a whole new set in the place of the stream's. The lock is held.
+func (s *store) replace(st *state, c *change, at wire.At) {
+	for id := range st.entries {
+		if c.overlay[id] == nil {
+			s.dirty[id], s.due[id] = struct{}{}, at
+		}
+	}
+	for id, h := range c.overlay {
+		if old := st.entries[id]; old == nil || old.hash != h.hash {
+			s.dirty[id] = struct{}{}
+		}
+	}
+	st.entries = c.overlay
 }
 
 // progress is how far a stream was when an update was taken.
@@ -115,6 +142,11 @@ func (s *store) take(have map[string]*held, first bool) (batch, bool) {
 	b.update.Full = first
 	for id := range s.dirty {
 		h, old := s.best(id), have[id]
+		if s.deferred(id, h, old) {
+			continue
+		}
+		delete(s.dirty, id)
+		delete(s.due, id)
 		switch {
 		case h == nil && old == nil:
 		case h == nil:
@@ -128,7 +160,7 @@ func (s *store) take(have map[string]*held, first bool) (batch, bool) {
 			})
 		}
 	}
-	clear(s.dirty)
+	maps.DeleteFunc(s.gone, func(_ string, at wire.At) bool { return !s.behind(at) })
 	slices.Sort(b.update.Removed)
 	slices.SortFunc(b.update.Changed, func(x, y Deployment) int {
 		return cmp.Or(cmp.Compare(x.Revision, y.Revision), cmp.Compare(x.APIID, y.APIID))
@@ -142,7 +174,10 @@ func (s *store) best(id string) *held {
 	var out *held
 	for _, st := range s.streams {
 		h := st.entries[id]
-		if h != nil && (out == nil || h.deployment.GetRevision() > out.deployment.GetRevision()) {
+		if h == nil || st.at.Before(s.gone[id]) {
+			continue
+		}
+		if out == nil || out.at.Before(h.at) {
 			out = h
 		}
 	}
@@ -152,19 +187,51 @@ func (s *store) best(id string) *held {
 	return out
 }
 
+// deferred tells whether what is served, old, is to stay although the streams now say h: because a stream that is
+// behind may yet say better. The lock is held.
+func (s *store) deferred(id string, h, old *held) bool {
+	if old == nil {
+		return false
+	}
+	until := s.due[id]
+	if h != nil {
+		until = later(until, old.at)
+		if !h.at.Before(until) {
+			return false
+		}
+	}
+	return s.behind(until)
+}
+
+// behind tells whether a stream has not reached the position. The lock is held.
+func (s *store) behind(at wire.At) bool {
+	for _, st := range s.streams {
+		if st.at.Before(at) {
+			return true
+		}
+	}
+	return false
+}
+
 // change is a step of a stream that is being put together; nothing of it is seen before it is committed.
 type change struct {
-	base     map[string]*held // nil when it replaces
-	overlay  map[string]*held // nil value: removed
+	base     map[string]*held       // nil when it replaces
+	overlay  map[string]*held       // nil value: removed
+	left     map[string]*wire.Moved // tombstones; nil value: not deployed anywhere
 	digest   wire.Digest
+	epoch    uint64
 	replaces bool
 }
 
-func changeOf(st *state) *change {
-	return &change{base: st.entries, overlay: map[string]*held{}, digest: st.digest}
+func changeOf(st *state, to wire.At) *change {
+	return &change{
+		base: st.entries, overlay: map[string]*held{}, left: map[string]*wire.Moved{}, digest: st.digest, epoch: to.Epoch,
+	}
 }
 
-func replacement() *change { return &change{overlay: map[string]*held{}, replaces: true} }
+func replacement(to wire.At) *change {
+	return &change{overlay: map[string]*held{}, left: map[string]*wire.Moved{}, epoch: to.Epoch, replaces: true}
+}
 
 func (c *change) get(id string) *held {
 	if h, ok := c.overlay[id]; ok {
@@ -180,6 +247,7 @@ func (c *change) put(h *held) {
 	}
 	c.digest = c.digest.Add(h.hash)
 	c.overlay[id] = h
+	delete(c.left, id)
 }
 
 func (c *change) remove(id string) {
@@ -199,9 +267,13 @@ func (c *change) remove(id string) {
 func (c *change) record(r *wire.Record) error {
 	switch p := r.GetPiece().(type) {
 	case *wire.Record_Changed:
-		c.put(newHeld(p.Changed))
+		c.put(newHeld(p.Changed, c.epoch))
 	case *wire.Record_Removed:
 		c.remove(p.Removed)
+		c.left[p.Removed] = nil
+	case *wire.Record_Moved:
+		c.remove(p.Moved.GetApiId())
+		c.left[p.Moved.GetApiId()] = p.Moved
 	default:
 		return wire.ErrMalformed
 	}

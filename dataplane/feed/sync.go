@@ -25,7 +25,13 @@ func (e *retryError) Error() string { return "control plane is " + e.why }
 func (fl *follower) ask(ctx context.Context) {
 	n := *fl.need
 	fl.log.Debug("ask the control plane", "revision", fl.st.at.Revision, "mode", n.mode.String(), "why", n.why)
+	select { // few at a time in a worker with many tags, so that what is on the way to it stays bounded
+	case <-ctx.Done():
+		return
+	case fl.feed.asking <- struct{}{}:
+	}
 	latest, err := fl.sync(ctx, n)
+	<-fl.feed.asking
 	var later *retryError
 	switch {
 	case err == nil:
@@ -46,7 +52,7 @@ func (fl *follower) ask(ctx context.Context) {
 	fl.attempts++
 	wait := fl.feed.backOff(fl.attempts)
 	outcome := "failed"
-	if refusal(err) {
+	if fl.need.suspicious = refusal(err); fl.need.suspicious {
 		outcome = "refused"
 		fl.feed.metrics.refused(ctx, reason(err))
 		fl.feed.reporter.refused(fl.stream, err)
@@ -86,14 +92,15 @@ func (fl *follower) sync(ctx context.Context, n need) (latest wire.At, err error
 		return wire.At{}, err
 	}
 	latest = ans.GetLatest().At()
+	to := ans.GetPosition().At()
 	var c *change
 	switch ans.GetKind() {
 	case wire.AnswerKind_ANSWER_KIND_CURRENT:
-		c = changeOf(fl.st)
+		c = changeOf(fl.st, to)
 	case wire.AnswerKind_ANSWER_KIND_DELTA:
-		c, err = fl.delta(ctx, ans, changeOf(fl.st), fl.st.at)
+		c, err = fl.delta(ctx, ans, changeOf(fl.st, to), fl.st.at)
 	case wire.AnswerKind_ANSWER_KIND_FULL:
-		c = replacement()
+		c = replacement(to)
 		err = fl.fetch(ctx, ans, c.record)
 	case wire.AnswerKind_ANSWER_KIND_MANIFEST:
 		ans, c, err = fl.manifest(ctx, ans)
@@ -125,7 +132,7 @@ func (fl *follower) delta(ctx context.Context, ans *wire.Answer, c *change, have
 // manifest reads the list of everything, keeps what is held of it, and asks for the rest, which comes with what has
 // changed since the list was made.
 func (fl *follower) manifest(ctx context.Context, ans *wire.Answer) (*wire.Answer, *change, error) {
-	c := replacement()
+	c := replacement(ans.GetPosition().At())
 	var want []string
 	err := fl.fetch(ctx, ans, func(r *wire.Record) error {
 		e := r.GetEntry()
@@ -147,7 +154,7 @@ func (fl *follower) manifest(ctx context.Context, ans *wire.Answer) (*wire.Answe
 	ask := &wire.Ask{AtLeast: at.Position(), Have: at.Position(), Want: want}
 	if len(want) > wire.MaxWant {
 		ask = &wire.Ask{AtLeast: at.Position(), Mode: wire.AskMode_ASK_MODE_FULL}
-		c = replacement()
+		c = replacement(at)
 	}
 	ans, err = fl.request(ctx, ask)
 	if err != nil {
@@ -181,7 +188,7 @@ func (fl *follower) request(ctx context.Context, ask *wire.Ask) (*wire.Answer, e
 	}
 	ctx, cancel := context.WithTimeout(ctx, fl.feed.cfg.RequestTimeout)
 	defer cancel()
-	m, err := fl.nc.RequestWithContext(ctx, wire.AskSubject(fl.stream), b)
+	m, err := fl.nc.RequestWithContext(ctx, wire.AskSubject(fl.stream, fl.feed.cfg.Worker), b)
 	if err != nil {
 		return nil, fmt.Errorf("ask the control plane: %w", err)
 	}
@@ -262,7 +269,7 @@ func (fl *follower) askChunk(ans *wire.Answer, i uint32, inbox string) error {
 	if err != nil {
 		return err
 	}
-	return fl.nc.PublishRequest(wire.ChunkSubject(fl.stream, ans.GetNode()), inbox, b)
+	return fl.nc.PublishRequest(wire.ChunkSubject(fl.stream, ans.GetNode(), fl.feed.cfg.Worker), inbox, b)
 }
 
 func (fl *follower) nextChunk(ctx context.Context, sub *nats.Subscription, ans *wire.Answer) (*wire.Chunk, error) {

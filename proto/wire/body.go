@@ -105,6 +105,8 @@ func checkRecord(rec *Record) error {
 		return CheckDeployment(p.Changed)
 	case *Record_Removed:
 		return checkID(p.Removed)
+	case *Record_Moved:
+		return CheckDeployment(&Deployment{ApiId: p.Moved.GetApiId(), Tags: p.Moved.GetTags()})
 	case *Record_Entry:
 		return errors.Join(checkID(p.Entry.GetApiId()), checkDigest(p.Entry.GetDefinitionDigest()))
 	}

@@ -62,6 +62,10 @@ func (s *Signer) Seal(kind Kind, stream Stream, payload proto.Message) ([]byte, 
 	if err != nil {
 		return nil, fmt.Errorf("encode payload: %w", err)
 	}
+	return s.seal(kind, stream, b)
+}
+
+func (s *Signer) seal(kind Kind, stream Stream, b []byte) ([]byte, error) {
 	sig := ed25519.Sign(s.key, bound(kind, s.cluster, stream, b))
 	out, err := proto.Marshal(&Signed{V: Version, KeyId: s.keyID, Payload: b, Signature: sig})
 	if err != nil {

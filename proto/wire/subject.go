@@ -13,7 +13,7 @@ const (
 	prefix        = "sluice.v1."
 	inbox         = "_INBOX."
 	workerToken   = "_worker"
-	askSuffix     = ".ask"
+	askInfix      = ".ask."
 	chunkInfix    = ".chunk."
 	hexDigits     = "0123456789ABCDEF"
 	maxTagBytes   = 64  // a sharding tag; the reference system's keys are far shorter
@@ -64,17 +64,20 @@ func RevisionSubject(s Stream) string { return prefix + string(s) + ".rev" }
 // HeartbeatSubject is where a stream's heartbeats are published.
 func HeartbeatSubject(s Stream) string { return prefix + string(s) + ".hb" }
 
-// AskSubject is where a worker asks for what it lacks; one control-plane node answers.
-func AskSubject(s Stream) string { return prefix + string(s) + askSuffix }
+// AskSubject is where a worker asks for what it lacks; one control-plane node answers. The worker's name is in it, so
+// that NATS permissions keep one worker from asking as another.
+func AskSubject(s Stream, worker string) string { return prefix + string(s) + askInfix + token(worker) }
 
-// AskPattern matches AskSubject of every stream.
-func AskPattern() string { return prefix + "*" + askSuffix }
+// AskPattern matches AskSubject of every stream and worker.
+func AskPattern() string { return prefix + "*" + askInfix + "*" }
 
 // ChunkSubject is where a worker asks the node that answered for a chunk.
-func ChunkSubject(s Stream, node string) string { return prefix + string(s) + chunkInfix + token(node) }
+func ChunkSubject(s Stream, node, worker string) string {
+	return prefix + string(s) + chunkInfix + token(node) + "." + token(worker)
+}
 
-// ChunkPattern matches ChunkSubject of every stream at the node.
-func ChunkPattern(node string) string { return prefix + "*" + chunkInfix + token(node) }
+// ChunkPattern matches ChunkSubject of every stream and worker at the node.
+func ChunkPattern(node string) string { return prefix + "*" + chunkInfix + token(node) + ".*" }
 
 // StatusSubject is where a worker reports.
 func StatusSubject(worker string) string { return prefix + workerToken + ".status." + token(worker) }
@@ -114,7 +117,7 @@ func WorkerPermissions(worker string, sel Selector) Permissions {
 		Subscribe: []string{InboxPrefix(worker) + ".>"},
 	}
 	for _, s := range sel.Streams() {
-		p.Publish = append(p.Publish, AskSubject(s), prefix+string(s)+chunkInfix+"*")
+		p.Publish = append(p.Publish, AskSubject(s, worker), prefix+string(s)+chunkInfix+"*."+token(worker))
 		p.Subscribe = append(p.Subscribe, RevisionSubject(s), HeartbeatSubject(s))
 	}
 	return p

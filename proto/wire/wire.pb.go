@@ -460,6 +460,7 @@ type Record struct {
 	//	*Record_Changed
 	//	*Record_Removed
 	//	*Record_Entry
+	//	*Record_Moved
 	Piece         isRecord_Piece `protobuf_oneof:"piece"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -529,6 +530,15 @@ func (x *Record) GetEntry() *Entry {
 	return nil
 }
 
+func (x *Record) GetMoved() *Moved {
+	if x != nil {
+		if x, ok := x.Piece.(*Record_Moved); ok {
+			return x.Moved
+		}
+	}
+	return nil
+}
+
 type isRecord_Piece interface {
 	isRecord_Piece()
 }
@@ -538,7 +548,7 @@ type Record_Changed struct {
 }
 
 type Record_Removed struct {
-	// removed is the tombstone of an API: its id.
+	// removed is the tombstone of an API that is no longer deployed: its id.
 	Removed string `protobuf:"bytes,2,opt,name=removed,proto3,oneof"`
 }
 
@@ -546,11 +556,80 @@ type Record_Entry struct {
 	Entry *Entry `protobuf:"bytes,3,opt,name=entry,proto3,oneof"`
 }
 
+type Record_Moved struct {
+	// moved is the tombstone of an API that lost this stream's tag and is deployed under others.
+	Moved *Moved `protobuf:"bytes,4,opt,name=moved,proto3,oneof"`
+}
+
 func (*Record_Changed) isRecord_Piece() {}
 
 func (*Record_Removed) isRecord_Piece() {}
 
 func (*Record_Entry) isRecord_Piece() {}
+
+func (*Record_Moved) isRecord_Piece() {}
+
+// Moved says where an API went, so that a worker that follows the new stream too keeps serving until it brings it.
+type Moved struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	ApiId string                 `protobuf:"bytes,1,opt,name=api_id,json=apiId,proto3" json:"api_id,omitempty"`
+	// revision and tags are those that it is deployed with now.
+	Revision      uint64   `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Tags          []string `protobuf:"bytes,3,rep,name=tags,proto3" json:"tags,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Moved) Reset() {
+	*x = Moved{}
+	mi := &file_proto_wire_wire_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Moved) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Moved) ProtoMessage() {}
+
+func (x *Moved) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_wire_wire_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Moved.ProtoReflect.Descriptor instead.
+func (*Moved) Descriptor() ([]byte, []int) {
+	return file_proto_wire_wire_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Moved) GetApiId() string {
+	if x != nil {
+		return x.ApiId
+	}
+	return ""
+}
+
+func (x *Moved) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Moved) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
 
 // Push carries the changes that lead a stream from prev to position. The payload of a Signed, on RevisionSubject.
 type Push struct {
@@ -574,7 +653,7 @@ type Push struct {
 
 func (x *Push) Reset() {
 	*x = Push{}
-	mi := &file_proto_wire_wire_proto_msgTypes[5]
+	mi := &file_proto_wire_wire_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -586,7 +665,7 @@ func (x *Push) String() string {
 func (*Push) ProtoMessage() {}
 
 func (x *Push) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_wire_wire_proto_msgTypes[5]
+	mi := &file_proto_wire_wire_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -599,7 +678,7 @@ func (x *Push) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Push.ProtoReflect.Descriptor instead.
 func (*Push) Descriptor() ([]byte, []int) {
-	return file_proto_wire_wire_proto_rawDescGZIP(), []int{5}
+	return file_proto_wire_wire_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Push) GetV() uint32 {
@@ -676,7 +755,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_proto_wire_wire_proto_msgTypes[6]
+	mi := &file_proto_wire_wire_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -688,7 +767,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_wire_wire_proto_msgTypes[6]
+	mi := &file_proto_wire_wire_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -701,7 +780,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_proto_wire_wire_proto_rawDescGZIP(), []int{6}
+	return file_proto_wire_wire_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Heartbeat) GetV() uint32 {
@@ -774,7 +853,7 @@ type Ask struct {
 
 func (x *Ask) Reset() {
 	*x = Ask{}
-	mi := &file_proto_wire_wire_proto_msgTypes[7]
+	mi := &file_proto_wire_wire_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -786,7 +865,7 @@ func (x *Ask) String() string {
 func (*Ask) ProtoMessage() {}
 
 func (x *Ask) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_wire_wire_proto_msgTypes[7]
+	mi := &file_proto_wire_wire_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -799,7 +878,7 @@ func (x *Ask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ask.ProtoReflect.Descriptor instead.
 func (*Ask) Descriptor() ([]byte, []int) {
-	return file_proto_wire_wire_proto_rawDescGZIP(), []int{7}
+	return file_proto_wire_wire_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Ask) GetV() uint32 {
@@ -887,7 +966,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_proto_wire_wire_proto_msgTypes[8]
+	mi := &file_proto_wire_wire_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -899,7 +978,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_wire_wire_proto_msgTypes[8]
+	mi := &file_proto_wire_wire_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -912,7 +991,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_proto_wire_wire_proto_rawDescGZIP(), []int{8}
+	return file_proto_wire_wire_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Answer) GetV() uint32 {
@@ -1026,7 +1105,7 @@ type ChunkAsk struct {
 
 func (x *ChunkAsk) Reset() {
 	*x = ChunkAsk{}
-	mi := &file_proto_wire_wire_proto_msgTypes[9]
+	mi := &file_proto_wire_wire_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1038,7 +1117,7 @@ func (x *ChunkAsk) String() string {
 func (*ChunkAsk) ProtoMessage() {}
 
 func (x *ChunkAsk) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_wire_wire_proto_msgTypes[9]
+	mi := &file_proto_wire_wire_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1051,7 +1130,7 @@ func (x *ChunkAsk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkAsk.ProtoReflect.Descriptor instead.
 func (*ChunkAsk) Descriptor() ([]byte, []int) {
-	return file_proto_wire_wire_proto_rawDescGZIP(), []int{9}
+	return file_proto_wire_wire_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ChunkAsk) GetV() uint32 {
@@ -1100,7 +1179,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_proto_wire_wire_proto_msgTypes[10]
+	mi := &file_proto_wire_wire_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1112,7 +1191,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_wire_wire_proto_msgTypes[10]
+	mi := &file_proto_wire_wire_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1125,7 +1204,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_proto_wire_wire_proto_rawDescGZIP(), []int{10}
+	return file_proto_wire_wire_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Chunk) GetV() uint32 {
@@ -1200,7 +1279,7 @@ type Status struct {
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_proto_wire_wire_proto_msgTypes[11]
+	mi := &file_proto_wire_wire_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1212,7 +1291,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_wire_wire_proto_msgTypes[11]
+	mi := &file_proto_wire_wire_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1225,7 +1304,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_proto_wire_wire_proto_rawDescGZIP(), []int{11}
+	return file_proto_wire_wire_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Status) GetV() uint32 {
@@ -1345,7 +1424,7 @@ type StreamStatus struct {
 
 func (x *StreamStatus) Reset() {
 	*x = StreamStatus{}
-	mi := &file_proto_wire_wire_proto_msgTypes[12]
+	mi := &file_proto_wire_wire_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1357,7 +1436,7 @@ func (x *StreamStatus) String() string {
 func (*StreamStatus) ProtoMessage() {}
 
 func (x *StreamStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_wire_wire_proto_msgTypes[12]
+	mi := &file_proto_wire_wire_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1370,7 +1449,7 @@ func (x *StreamStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamStatus.ProtoReflect.Descriptor instead.
 func (*StreamStatus) Descriptor() ([]byte, []int) {
-	return file_proto_wire_wire_proto_rawDescGZIP(), []int{12}
+	return file_proto_wire_wire_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *StreamStatus) GetStream() string {
@@ -1438,7 +1517,7 @@ type APIStatus struct {
 
 func (x *APIStatus) Reset() {
 	*x = APIStatus{}
-	mi := &file_proto_wire_wire_proto_msgTypes[13]
+	mi := &file_proto_wire_wire_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1450,7 +1529,7 @@ func (x *APIStatus) String() string {
 func (*APIStatus) ProtoMessage() {}
 
 func (x *APIStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_wire_wire_proto_msgTypes[13]
+	mi := &file_proto_wire_wire_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1463,7 +1542,7 @@ func (x *APIStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use APIStatus.ProtoReflect.Descriptor instead.
 func (*APIStatus) Descriptor() ([]byte, []int) {
-	return file_proto_wire_wire_proto_rawDescGZIP(), []int{13}
+	return file_proto_wire_wire_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *APIStatus) GetApiId() string {
@@ -1525,12 +1604,17 @@ const file_proto_wire_wire_proto_rawDesc = "" +
 	"\x05Entry\x12\x15\n" +
 	"\x06api_id\x18\x01 \x01(\tR\x05apiId\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12+\n" +
-	"\x11definition_digest\x18\x03 \x01(\fR\x10definitionDigest\"\x94\x01\n" +
+	"\x11definition_digest\x18\x03 \x01(\fR\x10definitionDigest\"\xc3\x01\n" +
 	"\x06Record\x126\n" +
 	"\achanged\x18\x01 \x01(\v2\x1a.sluice.wire.v1.DeploymentH\x00R\achanged\x12\x1a\n" +
 	"\aremoved\x18\x02 \x01(\tH\x00R\aremoved\x12-\n" +
-	"\x05entry\x18\x03 \x01(\v2\x15.sluice.wire.v1.EntryH\x00R\x05entryB\a\n" +
-	"\x05piece\"\xe8\x01\n" +
+	"\x05entry\x18\x03 \x01(\v2\x15.sluice.wire.v1.EntryH\x00R\x05entry\x12-\n" +
+	"\x05moved\x18\x04 \x01(\v2\x15.sluice.wire.v1.MovedH\x00R\x05movedB\a\n" +
+	"\x05piece\"N\n" +
+	"\x05Moved\x12\x15\n" +
+	"\x06api_id\x18\x01 \x01(\tR\x05apiId\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x12\n" +
+	"\x04tags\x18\x03 \x03(\tR\x04tags\"\xe8\x01\n" +
 	"\x04Push\x12\f\n" +
 	"\x01v\x18\x01 \x01(\rR\x01v\x12,\n" +
 	"\x04prev\x18\x02 \x01(\v2\x18.sluice.wire.v1.PositionR\x04prev\x124\n" +
@@ -1648,7 +1732,7 @@ func file_proto_wire_wire_proto_rawDescGZIP() []byte {
 }
 
 var file_proto_wire_wire_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_proto_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_proto_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_proto_wire_wire_proto_goTypes = []any{
 	(AskMode)(0),         // 0: sluice.wire.v1.AskMode
 	(AnswerKind)(0),      // 1: sluice.wire.v1.AnswerKind
@@ -1658,39 +1742,41 @@ var file_proto_wire_wire_proto_goTypes = []any{
 	(*Deployment)(nil),   // 5: sluice.wire.v1.Deployment
 	(*Entry)(nil),        // 6: sluice.wire.v1.Entry
 	(*Record)(nil),       // 7: sluice.wire.v1.Record
-	(*Push)(nil),         // 8: sluice.wire.v1.Push
-	(*Heartbeat)(nil),    // 9: sluice.wire.v1.Heartbeat
-	(*Ask)(nil),          // 10: sluice.wire.v1.Ask
-	(*Answer)(nil),       // 11: sluice.wire.v1.Answer
-	(*ChunkAsk)(nil),     // 12: sluice.wire.v1.ChunkAsk
-	(*Chunk)(nil),        // 13: sluice.wire.v1.Chunk
-	(*Status)(nil),       // 14: sluice.wire.v1.Status
-	(*StreamStatus)(nil), // 15: sluice.wire.v1.StreamStatus
-	(*APIStatus)(nil),    // 16: sluice.wire.v1.APIStatus
+	(*Moved)(nil),        // 8: sluice.wire.v1.Moved
+	(*Push)(nil),         // 9: sluice.wire.v1.Push
+	(*Heartbeat)(nil),    // 10: sluice.wire.v1.Heartbeat
+	(*Ask)(nil),          // 11: sluice.wire.v1.Ask
+	(*Answer)(nil),       // 12: sluice.wire.v1.Answer
+	(*ChunkAsk)(nil),     // 13: sluice.wire.v1.ChunkAsk
+	(*Chunk)(nil),        // 14: sluice.wire.v1.Chunk
+	(*Status)(nil),       // 15: sluice.wire.v1.Status
+	(*StreamStatus)(nil), // 16: sluice.wire.v1.StreamStatus
+	(*APIStatus)(nil),    // 17: sluice.wire.v1.APIStatus
 }
 var file_proto_wire_wire_proto_depIdxs = []int32{
 	5,  // 0: sluice.wire.v1.Record.changed:type_name -> sluice.wire.v1.Deployment
 	6,  // 1: sluice.wire.v1.Record.entry:type_name -> sluice.wire.v1.Entry
-	4,  // 2: sluice.wire.v1.Push.prev:type_name -> sluice.wire.v1.Position
-	4,  // 3: sluice.wire.v1.Push.position:type_name -> sluice.wire.v1.Position
-	4,  // 4: sluice.wire.v1.Heartbeat.position:type_name -> sluice.wire.v1.Position
-	4,  // 5: sluice.wire.v1.Ask.have:type_name -> sluice.wire.v1.Position
-	4,  // 6: sluice.wire.v1.Ask.at_least:type_name -> sluice.wire.v1.Position
-	0,  // 7: sluice.wire.v1.Ask.mode:type_name -> sluice.wire.v1.AskMode
-	1,  // 8: sluice.wire.v1.Answer.kind:type_name -> sluice.wire.v1.AnswerKind
-	4,  // 9: sluice.wire.v1.Answer.position:type_name -> sluice.wire.v1.Position
-	4,  // 10: sluice.wire.v1.Answer.prev:type_name -> sluice.wire.v1.Position
-	4,  // 11: sluice.wire.v1.Answer.latest:type_name -> sluice.wire.v1.Position
-	13, // 12: sluice.wire.v1.Answer.first:type_name -> sluice.wire.v1.Chunk
-	15, // 13: sluice.wire.v1.Status.streams:type_name -> sluice.wire.v1.StreamStatus
-	16, // 14: sluice.wire.v1.Status.failing:type_name -> sluice.wire.v1.APIStatus
-	4,  // 15: sluice.wire.v1.StreamStatus.applied:type_name -> sluice.wire.v1.Position
-	2,  // 16: sluice.wire.v1.APIStatus.state:type_name -> sluice.wire.v1.APIState
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	8,  // 2: sluice.wire.v1.Record.moved:type_name -> sluice.wire.v1.Moved
+	4,  // 3: sluice.wire.v1.Push.prev:type_name -> sluice.wire.v1.Position
+	4,  // 4: sluice.wire.v1.Push.position:type_name -> sluice.wire.v1.Position
+	4,  // 5: sluice.wire.v1.Heartbeat.position:type_name -> sluice.wire.v1.Position
+	4,  // 6: sluice.wire.v1.Ask.have:type_name -> sluice.wire.v1.Position
+	4,  // 7: sluice.wire.v1.Ask.at_least:type_name -> sluice.wire.v1.Position
+	0,  // 8: sluice.wire.v1.Ask.mode:type_name -> sluice.wire.v1.AskMode
+	1,  // 9: sluice.wire.v1.Answer.kind:type_name -> sluice.wire.v1.AnswerKind
+	4,  // 10: sluice.wire.v1.Answer.position:type_name -> sluice.wire.v1.Position
+	4,  // 11: sluice.wire.v1.Answer.prev:type_name -> sluice.wire.v1.Position
+	4,  // 12: sluice.wire.v1.Answer.latest:type_name -> sluice.wire.v1.Position
+	14, // 13: sluice.wire.v1.Answer.first:type_name -> sluice.wire.v1.Chunk
+	16, // 14: sluice.wire.v1.Status.streams:type_name -> sluice.wire.v1.StreamStatus
+	17, // 15: sluice.wire.v1.Status.failing:type_name -> sluice.wire.v1.APIStatus
+	4,  // 16: sluice.wire.v1.StreamStatus.applied:type_name -> sluice.wire.v1.Position
+	2,  // 17: sluice.wire.v1.APIStatus.state:type_name -> sluice.wire.v1.APIState
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_proto_wire_wire_proto_init() }
@@ -1702,6 +1788,7 @@ func file_proto_wire_wire_proto_init() {
 		(*Record_Changed)(nil),
 		(*Record_Removed)(nil),
 		(*Record_Entry)(nil),
+		(*Record_Moved)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1709,7 +1796,7 @@ func file_proto_wire_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_wire_wire_proto_rawDesc), len(file_proto_wire_wire_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   14,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -444,9 +444,61 @@ func waitReady(t testing.TB, w *worker) {
 	}
 }
 
+// waitLive waits until the node has heard of so many live workers.
+func waitLive(t testing.TB, n *node, want int) {
+	t.Helper()
+	watch(t, n, fmt.Sprintf("%d live workers", want), func(ws []push.Worker) bool {
+		live := 0
+		for _, w := range ws {
+			if w.Live {
+				live++
+			}
+		}
+		return live == want
+	})
+}
+
+// watch waits until what the node knows of the workers satisfies ok.
+func watch(t testing.TB, n *node, what string, ok func([]push.Worker) bool) {
+	t.Helper()
+	deadline := time.After(patience)
+	for {
+		moved := n.Changed()
+		if ok(n.Workers()) {
+			return
+		}
+		select {
+		case <-moved:
+		case <-deadline:
+			t.Fatalf("%s: not within %s: %+v", what, patience, n.Workers())
+		}
+	}
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+func (s *sink) setHold(c chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hold = c
+}
+
+// fail has the sink fail to build the API, with this text; none: build it again.
+func (s *sink) fail(id, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if delete(s.fails, id); text != "" {
+		s.fails[id] = text
+	}
+}
+
+func (s *sink) seen() []feed.Update {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.updates)
 }
