@@ -4,27 +4,29 @@ import "unicode/utf8"
 
 const hexDigits = "0123456789abcdef"
 
+// plain tells which bytes stand for themselves in a JSON string.
+var plain = func() (t [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return t
+}()
+
 // AppendJSONString appends s as a JSON string. Bytes that are not UTF-8 become U+FFFD; nothing is escaped for HTML.
 func AppendJSONString[T string | []byte](dst []byte, s T) []byte {
 	dst = append(dst, '"')
 	start := 0
 	for i := 0; i < len(s); {
 		c := s[i]
-		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
+		if plain[c] {
 			i++
 			continue
 		}
 		if c >= utf8.RuneSelf {
-			r, size := decodeRune(s[i:])
-			if r != utf8.RuneError || size != 1 {
+			if size := runeLen(s[i:]); size > 0 {
 				i += size
 				continue
 			}
-			dst = append(dst, s[start:i]...)
-			dst = append(dst, "\ufffd"...)
-			i++
-			start = i
-			continue
 		}
 		dst = append(dst, s[start:i]...)
 		dst = appendEscaped(dst, c)
@@ -46,11 +48,20 @@ func appendEscaped(dst []byte, c byte) []byte {
 	case '\t':
 		return append(dst, '\\', 't')
 	}
+	if c >= utf8.RuneSelf {
+		return utf8.AppendRune(dst, utf8.RuneError)
+	}
 	return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 }
 
-// decodeRune is utf8.DecodeRune over both kinds of text. A rune has at most 4 bytes.
-func decodeRune[T string | []byte](s T) (rune, int) {
+// runeLen returns the length of the character that s, which is not ASCII, begins with; 0 where that is not UTF-8.
+func runeLen[T string | []byte](s T) int {
+	if len(s) >= 2 && s[0] >= 0xC2 && s[0] <= 0xDF && s[1]&0xC0 == 0x80 {
+		return 2
+	}
 	var b [utf8.UTFMax]byte
-	return utf8.DecodeRune(b[:copy(b[:], s)])
+	if _, size := utf8.DecodeRune(b[:copy(b[:], s)]); size > 1 {
+		return size
+	}
+	return 0
 }

@@ -64,6 +64,7 @@ type closing struct {
 	code   int
 	reason string
 	err    error // for the log; nil: nothing went wrong
+	fault  bool  // the client broke the protocol
 }
 
 // Error makes a closing what reading a bad frame returns.
@@ -183,8 +184,8 @@ func validText(text []byte, from int) (int, bool) {
 		if len(rest) == 0 || !utf8.FullRune(rest) {
 			return len(text) - len(rest), true
 		}
-		_, size := utf8.DecodeRune(rest)
-		return len(text), size == len(rest)
+		_, size := utf8.DecodeRune(rest) // 1 for a byte that begins no character, too
+		return len(text), size == len(rest) && (size > 1 || rest[0] < utf8.RuneSelf)
 	}
 	return 0, false
 }

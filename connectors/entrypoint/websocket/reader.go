@@ -80,7 +80,7 @@ func (r *reader) next() (opcode, []byte, error) {
 		op := r.op
 		r.op = 0
 		if op == opText && r.checked < len(*r.message) {
-			return 0, nil, &closing{code: codeInvalidData, reason: "text is not UTF-8"}
+			return 0, nil, fault(codeInvalidData, "text is not UTF-8")
 		}
 		return op, *r.message, nil
 	}
@@ -94,7 +94,7 @@ func (r *reader) header() (header, error) {
 	}
 	h := header{fin: b[0]&finBit != 0, op: opcode(b[0] & 0xf), size: uint64(b[1] & lengthBits)}
 	if reason := r.refuse(h, b[0]&reservedBits != 0, b[1]&maskBit != 0); reason != "" {
-		return h, &closing{code: codeProtocol, reason: reason}
+		return h, fault(codeProtocol, reason)
 	}
 	switch h.size {
 	case payload16:
@@ -113,9 +113,13 @@ func (r *reader) header() (header, error) {
 	}
 	copy(h.mask[:], b)
 	if h.op < opClose && h.size > uint64(r.maxMessage-r.length()) {
-		return h, &closing{code: codeTooBig, reason: "message is too big"}
+		return h, fault(codeTooBig, "message is too big")
 	}
 	return h, nil
+}
+
+func fault(code int, reason string) *closing {
+	return &closing{code: code, reason: reason, fault: true}
 }
 
 // length returns the bytes of the unfinished message that have arrived.
@@ -172,7 +176,7 @@ func (r *reader) payload(h header) error {
 		if r.op == opText {
 			var ok bool
 			if r.checked, ok = validText(buf, r.checked); !ok {
-				return &closing{code: codeInvalidData, reason: "text is not UTF-8"}
+				return fault(codeInvalidData, "text is not UTF-8")
 			}
 		}
 	}

@@ -75,8 +75,8 @@ func (c *conn) send(ctx context.Context, subscribed bool) (state httpfront.State
 	var end *closing
 	*b, end = c.takeControl(*b)
 	switch {
-	case end != nil:
-	case subscribed:
+	case end != nil && !end.fault:
+	case subscribed: // also once more before a client is told of its fault: what it said before may have been answered
 		*b, state = c.pump.Fill(ctx, *b)
 	case ctx.Err() != nil:
 		c.leave(httpfront.StopReason(ctx))
@@ -88,7 +88,7 @@ func (c *conn) send(ctx context.Context, subscribed bool) (state httpfront.State
 		if _, err := c.net.Write(*b); err != nil {
 			return state, false, err
 		}
-		if subscribed {
+		if subscribed && end == nil {
 			c.pump.Written()
 		}
 	}
