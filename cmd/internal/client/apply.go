@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/internal/client/rest"
 	"github.com/sluice-gateway/sluice/cmd/internal/client/source"
 	"github.com/sluice-gateway/sluice/proto/apidef"
+	"github.com/sluice-gateway/sluice/proto/management"
 )
 
 // defaultWait is how long apply, deploy and start wait for the workers.
@@ -62,8 +63,8 @@ A FILE is a file, a directory (every .json, .yaml and .yml below it), a pattern 
 		if len(o.files) == 0 {
 			return usageOf(cmd, "say what to apply with -f FILE")
 		}
-		if o.wait < 0 {
-			return usageOf(cmd, "--wait must not be negative")
+		if err := checkWait(cmd, o.wait); err != nil {
+			return err
 		}
 		return apply(cmd, c, o, env)
 	}
@@ -83,16 +84,22 @@ func apply(cmd *cobra.Command, c *connection, o applyOptions, env apidef.Validat
 	if err != nil {
 		return err
 	}
-	if !s.format.Machine() {
-		for _, f := range files {
-			if len(f.Problems) > 0 { // warnings
-				if err := f.write(s.err, output.Colour(s.err)); err != nil {
-					return err
-				}
-			}
+	a := &applier{session: s, options: o, ids: map[string]bool{}, warnings: []fileProblems{}, warned: map[string]bool{}}
+	for _, f := range files {
+		if len(f.Problems) == 0 {
+			continue
+		}
+		a.warnings = append(a.warnings, f)
+		for _, p := range f.Problems {
+			a.warned[f.File+p.Code+p.Pointer] = true
+		}
+		if s.format.Machine() {
+			continue
+		}
+		if err := f.write(s.err, output.Colour(s.err)); err != nil {
+			return err
 		}
 	}
-	a := &applier{session: s, options: o, ids: map[string]bool{}}
 	return a.all(cmd.Context(), source.Definitions(loaded))
 }
 
@@ -100,10 +107,13 @@ func apply(cmd *cobra.Command, c *connection, o applyOptions, env apidef.Validat
 type applier struct {
 	*session
 	options applyOptions
-	stored  []rest.Item[rest.API] // what the server had before the first change
-	ids     map[string]bool       // the APIs that a definition of this run was applied to
-	width   int                   // of the longest name
+	stored  []rest.Item[management.API] // what the server had before the first change
+	ids     map[string]bool             // the APIs that a definition of this run was applied to
+	width   int                         // of the longest name
 	changed bool
+
+	warnings []fileProblems  // told so far
+	warned   map[string]bool // file, code and pointer of each
 }
 
 // applied is what was done to one API.
@@ -146,23 +156,19 @@ func (a *applier) all(ctx context.Context, definitions []*source.Definition) err
 		failed = append(failed, err)
 		if r != nil {
 			f := describe(err)
-			r.Action, r.Error = actionOr(r.Action, "failed"), &f
+			r.Error = &f
+			if r.Action == "" {
+				r.Action = "failed"
+			}
 		}
 		if code := ExitCode(err); code != ExitRefused && code != ExitTimeout && code != ExitNotFound || ctx.Err() != nil {
 			break
 		}
 	}
-	if err := a.finish(map[string]any{"results": results, "changed": a.changed}); err != nil {
+	if err := a.finish(map[string]any{"results": results, "changed": a.changed, "warnings": a.warnings}); err != nil {
 		return err
 	}
 	return a.verdict(failed, len(definitions))
-}
-
-func actionOr(action, other string) string {
-	if action == "" {
-		return other
-	}
-	return action
 }
 
 // verdict is the error of the whole run: the one there was, or the first of several with all told.

@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/internal/client/rest"
 	"github.com/sluice-gateway/sluice/cmd/internal/client/source"
 	"github.com/sluice-gateway/sluice/proto/apidef"
+	"github.com/sluice-gateway/sluice/proto/management"
 )
 
 // one applies one definition and tells what happened.
@@ -23,6 +24,7 @@ func (a *applier) one(ctx context.Context, d *source.Definition) (*applied, erro
 		return r, err
 	}
 	if err := a.store(ctx, d, target, r); err != nil {
+		r.Action = "failed"
 		return r, a.located(d, err, "")
 	}
 	if a.options.dryRun {
@@ -30,12 +32,21 @@ func (a *applier) one(ctx context.Context, d *source.Definition) (*applied, erro
 		return r, nil
 	}
 	told, err := a.serve(ctx, d, r)
+	if refusal := (*rest.Refusal)(nil); errors.As(err, &refusal) && rolloutCodes[refusal.Code] {
+		a.changed, r.Deployed = true, true
+		a.tell(r, "deployed, but not served by all workers")
+		return r, fmt.Errorf("%s: %w", r.Name, err)
+	}
 	if err != nil {
 		return r, a.located(d, err, fmt.Sprintf("%s was %s but not deployed", r.Name, storedWord(r.Action)))
 	}
 	a.tell(r, told)
 	return r, nil
 }
+
+// rolloutCodes are refusals that come after a deployment, which stands: a worker could not build it, or has not said in
+// time whether it could.
+var rolloutCodes = map[string]bool{management.CodeRolloutFailed: true, management.CodeRolloutPending: true}
 
 // storedWord says how it came that a definition is stored.
 func storedWord(action string) string {
@@ -46,9 +57,9 @@ func storedWord(action string) string {
 }
 
 // target is the stored API that d means, nil for none.
-func (a *applier) target(d *source.Definition) (*rest.API, error) {
-	var found []*rest.Item[rest.API]
-	match := func(same func(*rest.API) bool) bool {
+func (a *applier) target(d *source.Definition) (*management.API, error) {
+	var found []*rest.Item[management.API]
+	match := func(same func(*management.API) bool) bool {
 		for i := range a.stored {
 			if same(&a.stored[i].Value) {
 				found = append(found, &a.stored[i])
@@ -58,12 +69,12 @@ func (a *applier) target(d *source.Definition) (*rest.API, error) {
 	}
 	crossID := d.CrossID()
 	switch {
-	case d.API.ID != "" && match(func(s *rest.API) bool { return s.ID == d.API.ID }):
-	case crossID != "" && match(func(s *rest.API) bool { return s.CrossID == crossID }):
+	case d.API.ID != "" && match(func(s *management.API) bool { return s.ID == d.API.ID }):
+	case crossID != "" && match(func(s *management.API) bool { return s.CrossID == crossID }):
 	case d.API.ID != "" || crossID != "":
 		return nil, nil // it says who it is, and there is no such API
 	default:
-		match(func(s *rest.API) bool { return s.Name == d.API.Name && s.APIVersion == d.API.APIVersion })
+		match(func(s *management.API) bool { return s.Name == d.API.Name && s.APIVersion == d.API.APIVersion })
 	}
 	switch {
 	case len(found) == 0:
@@ -84,13 +95,15 @@ func (a *applier) target(d *source.Definition) (*rest.API, error) {
 }
 
 // store creates or updates the API, or finds that there is nothing to change.
-func (a *applier) store(ctx context.Context, d *source.Definition, target *rest.API, r *applied) error {
+func (a *applier) store(ctx context.Context, d *source.Definition, target *management.API, r *applied) error {
 	if target == nil {
-		r.Action = "created"
-		if a.options.dryRun {
-			return nil
+		if !a.options.dryRun {
+			if err := a.create(ctx, d, r); err != nil {
+				return err
+			}
 		}
-		return a.create(ctx, d, r)
+		r.Action = "created"
+		return nil
 	}
 	r.ID = target.ID
 	for again := false; ; again = true {
@@ -106,20 +119,23 @@ func (a *applier) store(ctx context.Context, d *source.Definition, target *rest.
 		if err != nil {
 			return err
 		}
-		_, err = a.Update(ctx, target.ID, current.ETag, body)
+		stored, err := a.Update(ctx, target.ID, current.ETag, body)
+		if err == nil {
+			a.changed = true
+			return a.warn(d, stored)
+		}
 		if rest.IsStatus(err, http.StatusPreconditionFailed) && !again {
 			continue // someone was faster: look again at what there is to change
 		}
 		if rest.IsStatus(err, http.StatusPreconditionFailed) {
 			return &exit{code: ExitRefused, err: fmt.Errorf("%s is being changed by someone else at the same time", r.Name), hint: "apply again"}
 		}
-		a.changed = a.changed || err == nil
 		return err
 	}
 }
 
 func (a *applier) create(ctx context.Context, d *source.Definition, r *applied) error {
-	wanted := d.API.Clone()
+	wanted := sendable(d.API)
 	wanted.CrossID = d.CrossID()
 	body, err := apidef.Encode(wanted, apidef.Gateway)
 	if err != nil {
@@ -132,7 +148,38 @@ func (a *applier) create(ctx context.Context, d *source.Definition, r *applied) 
 	a.changed = true
 	r.ID, r.CrossID = stored.Value.ID, cmp.Or(stored.Value.CrossID, r.CrossID)
 	a.ids[r.ID] = true
-	return nil
+	return a.warn(d, stored)
+}
+
+// warn tells what the server noticed and the check here did not.
+func (a *applier) warn(d *source.Definition, stored *rest.Stored) error {
+	f := fileProblems{File: d.File, Valid: true}
+	for _, p := range stored.Value.Warnings {
+		p.Pointer = d.Origin(p.Pointer)
+		if !a.warned[d.File+p.Code+p.Pointer] {
+			f.Problems = append(f.Problems, p)
+		}
+	}
+	if len(f.Problems) == 0 {
+		return nil
+	}
+	a.warnings = append(a.warnings, f)
+	if a.format.Machine() {
+		return nil
+	}
+	return f.write(a.err, output.Colour(a.err))
+}
+
+// sendable is a definition without what only a server's answer says: definitions are kept by "sluice get api -o yaml"
+// too. The state is not stored but made so, by starting or stopping.
+func sendable(api *apidef.API) *apidef.API {
+	c := api.Clone()
+	c.State = ""
+	for _, at := range servedMembers {
+		delete(c.Carried, at)
+		delete(c.Unknown, at)
+	}
+	return c
 }
 
 // prepare is the definition to store over current, with what stays the server's, and says in r what it changes.
@@ -142,29 +189,27 @@ func (a *applier) prepare(d *source.Definition, current *rest.Stored, r *applied
 		return nil, &rest.ProtocolError{Err: fmt.Errorf("decode the stored definition of %s: %w", r.Name, err)}
 	}
 	held := doc.API
-	wanted := d.API.Clone()
-	wanted.ID, wanted.CrossID = held.ID, cmp.Or(d.CrossID(), held.CrossID)
+	wanted := sendable(d.API)
+	// A manifest found by its id keeps the crossId it is stored with, also none: the derived one is only to find it by.
+	wanted.ID, wanted.CrossID = held.ID, cmp.Or(d.API.CrossID, held.CrossID)
 	wanted.LifecycleState = cmp.Or(wanted.LifecycleState, held.LifecycleState)
 	wanted.Visibility = cmp.Or(wanted.Visibility, held.Visibility)
 	adoptPlans(wanted.Plans, held.Plans)
-	r.Action, r.Changes, r.wasStarted = "unchanged", nil, current.Value.Started()
+	r.Action, r.Changes, r.wasStarted = "unchanged", nil, current.Value.State == management.StateStarted
 	for _, at := range changes(wanted, held) {
 		r.Changes = append(r.Changes, d.Origin(at))
 	}
 	if len(r.Changes) > 0 {
 		r.Action = "updated"
 	}
-	if len(wanted.Plans) == 0 {
-		wanted.Plans = held.Plans
-	}
-	r.inSync = current.Value.DeploymentState == "DEPLOYED"
+	r.inSync = current.Value.DeploymentState == management.Deployed
 	return wanted, nil
 }
 
 // serve brings what is stored to the workers and the API to the state that the definition asks for. It returns what to
 // tell of it.
 func (a *applier) serve(ctx context.Context, d *source.Definition, r *applied) (string, error) {
-	stop := d.API.State == "STOPPED"
+	stop := d.API.State == management.StateStopped
 	if stop {
 		return a.rest(ctx, r)
 	}
@@ -176,11 +221,10 @@ func (a *applier) serve(ctx context.Context, d *source.Definition, r *applied) (
 	err := a.waiting(ctx, text, func(ctx context.Context) error {
 		return a.bringUp(ctx, r.ID, r.wasStarted, start, a.options.wait)
 	})
-	a.changed = true
 	if err != nil {
 		return "", err
 	}
-	r.Deployed = true
+	a.changed, r.Deployed = true, true
 	return a.served(ctx, r)
 }
 
@@ -217,7 +261,11 @@ func (a *applier) located(d *source.Definition, err error, note string) error {
 		f.Problems = append(f.Problems, apidef.Problem{Pointer: pointer, Message: detail.Message, Code: detail.Code, Severity: severity})
 	}
 	if len(f.Problems.Errors()) == 0 {
-		f.Problems = append(f.Problems, apidef.Problem{Message: err.Error(), Code: refusal.Code, Severity: apidef.Error})
+		p := apidef.Problem{Message: err.Error(), Code: refusal.Code, Severity: apidef.Error}
+		if refusal.Code == management.CodeAPINotDeployable {
+			p.Pointer, p.Message = d.Origin("/plans"), noPlan+"; give it one here, or: "+makePlan(d.API.Name)
+		}
+		f.Problems = append(f.Problems, p)
 	}
 	return &problemsError{files: []fileProblems{f}, changed: a.changed, note: note}
 }

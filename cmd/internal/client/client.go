@@ -91,3 +91,16 @@ func group(cmd *cobra.Command, children ...*cobra.Command) *cobra.Command {
 
 // example indents the lines of an example as cobra's help wants them.
 func example(lines ...string) string { return "  " + strings.Join(lines, "\n  ") }
+
+// named wants exactly the arguments that the use line names, and says which is missing.
+func named(cmd *cobra.Command, names ...string) {
+	cmd.Args = func(_ *cobra.Command, args []string) error {
+		if len(args) < len(names) {
+			return errors.New("say which " + names[len(args)])
+		}
+		if len(args) > len(names) {
+			return errors.New(`unexpected "` + args[len(names)] + `"; quote a name that has spaces`)
+		}
+		return nil
+	}
+}

@@ -12,10 +12,10 @@ import (
 	"github.com/sluice-gateway/sluice/proto/apidef"
 )
 
-// served are the members that the server sets; what a definition says of them changes nothing.
+// servedMembers are the members that the server sets; what a definition says of them changes nothing.
 var servedMembers = []string{
 	"/createdAt", "/updatedAt", "/deployedAt", "/deploymentState", "/primaryOwner", "/workflowState", "/links", "/_links",
-	"/environmentId", "/organizationId", "/originContext", "/hrid",
+	"/environmentId", "/organizationId", "/originContext", "/hrid", "/deployment", "/rollout", "/warnings",
 }
 
 // optionalMembers keep what the server holds where a definition does not say them.
@@ -69,6 +69,13 @@ func planChanges(wanted, current []apidef.Plan) []string {
 		kept[w.ID] = true
 		a, b := treeOf(w), treeOf(current[j])
 		leaveOut(a, b, optionalPlanMembers)
+		if b["key"] == nil { // a name in the manifest only; it tells nobody anything else
+			delete(a, "key")
+		}
+		if w.Security != nil && w.Security.Type == "key-less" { // lets everybody in by itself, whatever is said (spec 7.3)
+			delete(a, "validation")
+			delete(b, "validation")
+		}
 		diff(at, a, b, &found)
 	}
 	for _, c := range current {

@@ -71,7 +71,7 @@ func completePlan(c *connection) cobra.CompletionFunc {
 		var ids []cobra.Completion
 		for _, p := range plans {
 			if strings.HasPrefix(p.Value.ID, typed) {
-				ids = append(ids, cobra.CompletionWithDesc(p.Value.ID, p.Value.Name+" "+p.Value.Status))
+				ids = append(ids, cobra.CompletionWithDesc(p.Value.ID, p.Value.Name+" "+string(p.Value.Status)))
 			}
 		}
 		return ids, cobra.ShellCompDirectiveNoFileComp

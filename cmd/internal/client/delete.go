@@ -10,9 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gateway/sluice/cmd/internal/client/output"
-	"github.com/sluice-gateway/sluice/cmd/internal/client/rest"
 	"github.com/sluice-gateway/sluice/cmd/internal/client/source"
 	"github.com/sluice-gateway/sluice/proto/apidef"
+	"github.com/sluice-gateway/sluice/proto/management"
 )
 
 type deleteOptions struct {
@@ -66,13 +66,13 @@ subscriptions to them. Asks before it deletes, unless --yes is given.
 }
 
 // toDelete are the APIs that names and definitions mean. Every one must be there: deleting is nothing to guess at.
-func (s *session) toDelete(cmd *cobra.Command, names, files []string, env apidef.Validation) ([]rest.API, error) {
+func (s *session) toDelete(cmd *cobra.Command, names, files []string, env apidef.Validation) ([]management.API, error) {
 	all, err := s.APIs(cmd.Context())
 	if err != nil {
 		return nil, err
 	}
 	a := &applier{session: s, stored: all, ids: map[string]bool{}}
-	var targets []rest.API
+	var targets []management.API
 	for _, name := range names {
 		found, err := pick(all, name)
 		if err != nil {
@@ -104,7 +104,7 @@ func (s *session) toDelete(cmd *cobra.Command, names, files []string, env apidef
 }
 
 // confirm asks on a terminal; where there is nobody to ask, --yes is needed.
-func (s *session) confirm(cmd *cobra.Command, targets []rest.API, yes bool) error {
+func (s *session) confirm(cmd *cobra.Command, targets []management.API, yes bool) error {
 	if yes {
 		return nil
 	}
@@ -123,7 +123,7 @@ func (s *session) confirm(cmd *cobra.Command, targets []rest.API, yes bool) erro
 	return &exit{code: ExitRefused, err: fmt.Errorf("nothing was deleted")}
 }
 
-func (s *session) deleteAll(ctx context.Context, targets []rest.API, closePlans bool) error {
+func (s *session) deleteAll(ctx context.Context, targets []management.API, closePlans bool) error {
 	done := []act{}
 	var failed error
 	for _, t := range targets {
@@ -140,9 +140,9 @@ func (s *session) deleteAll(ctx context.Context, targets []rest.API, closePlans 
 	return failed
 }
 
-func (s *session) deleteOne(ctx context.Context, t *rest.API, closePlans bool) error {
+func (s *session) deleteOne(ctx context.Context, t *management.API, closePlans bool) error {
 	stopped := ""
-	if t.Started() {
+	if t.State == management.StateStarted {
 		if !closePlans {
 			if err := s.refuseOpenPlans(ctx, t); err != nil {
 				return err
@@ -164,14 +164,14 @@ func (s *session) deleteOne(ctx context.Context, t *rest.API, closePlans bool) e
 }
 
 // refuseOpenPlans refuses before an API is stopped what the server would refuse after that.
-func (s *session) refuseOpenPlans(ctx context.Context, t *rest.API) error {
+func (s *session) refuseOpenPlans(ctx context.Context, t *management.API) error {
 	plans, err := s.Plans(ctx, t.ID)
 	if err != nil {
 		return err
 	}
 	var open []string
 	for _, p := range plans {
-		if status := strings.ToLower(p.Value.Status); status == "published" || status == "deprecated" {
+		if p.Value.Status == apidef.PlanPublished || p.Value.Status == apidef.PlanDeprecated {
 			open = append(open, p.Value.Name)
 		}
 	}

@@ -8,8 +8,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gateway/sluice/cmd/internal/client/output"
-	"github.com/sluice-gateway/sluice/cmd/internal/client/rest"
+	"github.com/sluice-gateway/sluice/proto/management"
 )
+
+// maxWait is the longest that a server waits for its workers.
+const maxWait = time.Minute
+
+func checkWait(cmd *cobra.Command, wait time.Duration) error {
+	if wait < 0 || wait > maxWait {
+		return usageOf(cmd, "--wait %s: must be between 0s and %s", wait, "60s")
+	}
+	return nil
+}
 
 // act is what a command did to one API, for programs.
 type act struct {
@@ -35,15 +45,19 @@ plan; it is served while it is started.
 	}
 	cmd.Flags().DurationVar(&wait, "wait", defaultWait, "how long to wait until the workers serve it; 0: do not wait")
 	cmd.Flags().StringVar(&label, "label", "", "name of the deployment, at most 32 characters")
-	onAPI(cmd, func(ctx context.Context, s *session, api *rest.API) error {
-		if wait < 0 {
-			return usageOf(cmd, "--wait must not be negative")
+	onAPI(cmd, func(ctx context.Context, s *session, api *management.API) error {
+		if err := checkWait(cmd, wait); err != nil {
+			return err
 		}
 		err := s.waiting(ctx, api.Name+": waiting for the workers", func(ctx context.Context) error {
 			return s.Deploy(ctx, api.ID, label, wait)
 		})
 		if err != nil {
 			return err
+		}
+		if api.State != management.StateStarted && !s.format.Machine() {
+			s.say("%s: deployed, but stopped; serve it with: sluice start %s", api.Name, quoteArg(api.Name))
+			return nil
 		}
 		return s.done(ctx, api, "deployed")
 	})
@@ -62,8 +76,11 @@ Starting an API that is started changes nothing.
 		Example: example("sluice start orders"),
 	}
 	cmd.Flags().DurationVar(&wait, "wait", defaultWait, "how long to wait until the workers serve it; 0: do not wait")
-	onAPI(cmd, func(ctx context.Context, s *session, api *rest.API) error {
-		if api.Started() {
+	onAPI(cmd, func(ctx context.Context, s *session, api *management.API) error {
+		if err := checkWait(cmd, wait); err != nil {
+			return err
+		}
+		if api.State == management.StateStarted {
 			return s.done(ctx, api, "already started")
 		}
 		err := s.waiting(ctx, api.Name+": waiting for the workers", func(ctx context.Context) error {
@@ -87,8 +104,8 @@ serves it again. Stopping an API that is stopped changes nothing.
 ` + exitHelp,
 		Example: example("sluice stop orders"),
 	}
-	onAPI(cmd, func(ctx context.Context, s *session, api *rest.API) error {
-		if !api.Started() {
+	onAPI(cmd, func(ctx context.Context, s *session, api *management.API) error {
+		if api.State != management.StateStarted {
 			s.say("%s: already stopped", api.Name)
 			return s.finish(act{ID: api.ID, Name: api.Name, Action: "unchanged", State: "STOPPED"})
 		}
@@ -102,8 +119,8 @@ serves it again. Stopping an API that is stopped changes nothing.
 }
 
 // onAPI makes cmd one that does something to the API that its argument names.
-func onAPI(cmd *cobra.Command, do func(context.Context, *session, *rest.API) error) {
-	cmd.Args = cobra.ExactArgs(1)
+func onAPI(cmd *cobra.Command, do func(context.Context, *session, *management.API) error) {
+	named(cmd, "API")
 	outputFlag(cmd)
 	c := connect(cmd)
 	cmd.ValidArgsFunction = completeAPI(c)
@@ -121,7 +138,7 @@ func onAPI(cmd *cobra.Command, do func(context.Context, *session, *rest.API) err
 }
 
 // done tells what was done to an API and who serves it now.
-func (s *session) done(ctx context.Context, api *rest.API, action string) error {
+func (s *session) done(ctx context.Context, api *management.API, action string) error {
 	r := &applied{ID: api.ID, Name: api.Name}
 	told, err := s.served(ctx, r)
 	if err != nil {
@@ -152,13 +169,18 @@ func (s *session) served(ctx context.Context, r *applied) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	r.Revision, r.Workers, r.State = d.Value.Revision, d.Value.Ready, d.Value.State
-	if r.State == "STOPPED" {
-		return fmt.Sprintf("stopped, revision %d", r.Revision), nil
+	r.Revision, r.State, r.Workers = d.Value.Revision, d.Value.State, 0
+	for _, w := range d.Value.Workers {
+		if w.State == management.WorkerServing {
+			r.Workers++
+		}
+	}
+	if r.State == management.StateStopped {
+		return "stopped", nil
 	}
 	on := output.Count(r.Workers, "worker")
-	if d.Value.Total > r.Workers {
-		on = fmt.Sprintf("%d of %s", r.Workers, output.Count(d.Value.Total, "worker"))
+	if len(d.Value.Workers) > r.Workers {
+		on = fmt.Sprintf("%d of %s", r.Workers, output.Count(len(d.Value.Workers), "worker"))
 	}
 	return fmt.Sprintf("deployed on %s, revision %d", on, r.Revision), nil
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/internal/client/output"
 	"github.com/sluice-gateway/sluice/cmd/internal/client/rest"
+	"github.com/sluice-gateway/sluice/proto/apidef"
+	"github.com/sluice-gateway/sluice/proto/management"
 )
 
 func newGet() *cobra.Command {
@@ -86,7 +88,7 @@ func newGetPlans() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		all := []rest.Item[rest.Plan]{}
+		all := []rest.Item[management.Plan]{}
 		of := map[string]string{}
 		for i := range apis {
 			plans, err := s.Plans(ctx, apis[i].Value.ID)
@@ -104,27 +106,34 @@ func newGetPlans() *cobra.Command {
 	return cmd
 }
 
-func planView(of map[string]string) view[rest.Plan] {
-	return view[rest.Plan]{
+func planView(of map[string]string) view[management.Plan] {
+	return view[management.Plan]{
 		header: []string{"API", "PLAN", "SECURITY", "STATUS", "ID"}, wide: []string{"ORDER", "MODE", "KEY"},
-		row: func(p *rest.Plan) []output.Cell {
-			security := strings.ToLower(strings.ReplaceAll(p.Security.Type, "_", "-"))
+		row: func(p *management.Plan) []output.Cell {
 			return []output.Cell{
-				output.Text(of[p.ID]), output.Text(p.Name), output.Text(security), planStatus(p.Status), output.Text(p.ID),
-				output.Text(strconv.Itoa(p.Order)), output.Text(strings.ToLower(p.Mode)), output.Text(p.Key),
+				output.Text(of[p.ID]), output.Text(p.Name), output.Text(security(&p.Plan)), planStatus(p.Status), output.Text(p.ID),
+				output.Text(strconv.Itoa(p.Order)), output.Text(p.Mode), output.Text(p.Key),
 			}
 		},
-		name:  func(p *rest.Plan) string { return p.ID },
+		name:  func(p *management.Plan) string { return p.ID },
 		empty: "no plans; \"sluice plan create API --security key-less --publish\" makes one",
 	}
 }
 
-func planStatus(status string) output.Cell {
-	c := output.Text(strings.ToLower(status))
-	switch c.Text {
-	case "published":
+// security is how a plan knows its callers; a push plan has none.
+func security(p *apidef.Plan) string {
+	if p.Security == nil {
+		return "push"
+	}
+	return p.Security.Type
+}
+
+func planStatus(status apidef.PlanStatus) output.Cell {
+	c := output.Text(string(status))
+	switch status {
+	case apidef.PlanPublished:
 		c.Style = output.Good
-	case "deprecated", "staging":
+	case apidef.PlanDeprecated, apidef.PlanStaging:
 		c.Style = output.Odd
 	default:
 		c.Style = output.Faint
@@ -133,7 +142,7 @@ func planStatus(status string) output.Cell {
 }
 
 // selected is the API that args name, or all of them.
-func (s *session) selected(ctx context.Context, args []string) ([]rest.Item[rest.API], error) {
+func (s *session) selected(ctx context.Context, args []string) ([]rest.Item[management.API], error) {
 	all, err := s.APIs(ctx)
 	if err != nil || len(args) == 0 {
 		byName(all)
@@ -143,7 +152,7 @@ func (s *session) selected(ctx context.Context, args []string) ([]rest.Item[rest
 	if err != nil {
 		return nil, err
 	}
-	return []rest.Item[rest.API]{*one}, nil
+	return []rest.Item[management.API]{*one}, nil
 }
 
 func newGetWorkers() *cobra.Command {
@@ -162,12 +171,15 @@ func newGetWorkers() *cobra.Command {
 				return err
 			}
 		}
+		if len(args) > 0 && s.format.Machine() {
+			return output.Write(s.out, s.format, all[0])
+		}
 		return show(s, workerView, all)
 	})
 	return cmd
 }
 
-func onlyWorker(all []rest.Item[rest.Worker], id string) ([]rest.Item[rest.Worker], error) {
+func onlyWorker(all []rest.Item[management.Worker], id string) ([]rest.Item[management.Worker], error) {
 	for i := range all {
 		if all[i].Value.ID == id {
 			return all[i : i+1], nil
@@ -176,16 +188,31 @@ func onlyWorker(all []rest.Item[rest.Worker], id string) ([]rest.Item[rest.Worke
 	return nil, &exit{code: ExitNotFound, err: fmt.Errorf("there is no worker %q", id), hint: "\"sluice get workers\" lists those there are"}
 }
 
-var workerView = view[rest.Worker]{
-	header: []string{"WORKER", "STATE", "REVISION", "VERSION"}, wide: []string{"TAGS", "CONNECTIONS", "LAST SEEN"},
-	row: func(w *rest.Worker) []output.Cell {
+var workerView = view[management.Worker]{
+	header: []string{"WORKER", "STATE", "REVISION", "APIS", "VERSION"}, wide: []string{"TAGS", "CONNECTIONS", "LAST SEEN", "FAULT"},
+	row: func(w *management.Worker) []output.Cell {
 		return []output.Cell{
-			output.Text(w.ID), state(w.State), output.Text(strconv.FormatUint(w.Revision, 10)), output.Text(w.Version),
-			output.Text(strings.Join(w.Tags, ",")), output.Text(strconv.Itoa(w.Connections)), moment(w.LastSeen),
+			output.Text(w.ID), workerHealth(w), output.Text(strconv.FormatUint(w.Revision, 10)), output.Text(strconv.Itoa(w.APIs)), output.Text(w.Version),
+			output.Text(strings.Join(w.Tags, ",")), output.Text(strconv.FormatUint(w.Connections, 10)), moment(w.SeenAt), output.Text(w.Fault),
 		}
 	},
-	name:  func(w *rest.Worker) string { return w.ID },
+	name:  func(w *management.Worker) string { return w.ID },
 	empty: "no workers; \"sluice worker\" starts one",
+}
+
+// workerHealth is whether a worker can be relied on.
+func workerHealth(w *management.Worker) output.Cell {
+	switch {
+	case !w.Live:
+		return output.Cell{Text: "lost", Style: output.Bad}
+	case w.Fault != "":
+		return output.Cell{Text: "faulty", Style: output.Bad}
+	case len(w.Failures) > 0:
+		return output.Cell{Text: output.Count(len(w.Failures), "failure"), Style: output.Bad}
+	case !w.Ready:
+		return output.Cell{Text: "starting", Style: output.Odd}
+	}
+	return output.Cell{Text: "ready", Style: output.Good}
 }
 
 func newGetCluster() *cobra.Command {
@@ -203,7 +230,7 @@ func newGetCluster() *cobra.Command {
 			return output.Write(s.out, s.format, cluster)
 		}
 		if s.format == output.Name {
-			for _, n := range cluster.Value.Nodes {
+			for _, n := range cluster.Value.Members {
 				s.say("%s", n.ID)
 			}
 			return nil
@@ -229,7 +256,7 @@ func state(name string) output.Cell {
 }
 
 // moment is a time in UTC: the same text wherever it is read.
-func moment(m rest.Moment) output.Cell {
+func moment(m time.Time) output.Cell {
 	if m.IsZero() {
 		return output.Text("")
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/internal/client/output"
 	"github.com/sluice-gateway/sluice/cmd/internal/client/rest"
 	"github.com/sluice-gateway/sluice/proto/apidef"
+	"github.com/sluice-gateway/sluice/proto/management"
 )
 
 var dialects = []string{string(apidef.Gateway), string(apidef.Management), string(apidef.CRD)}
@@ -73,7 +74,7 @@ func contains(all []string, s string) bool {
 }
 
 // whole reads each API by itself: a list may hold less of one.
-func (s *session) whole(ctx context.Context, list []rest.Item[rest.API]) ([]json.RawMessage, error) {
+func (s *session) whole(ctx context.Context, list []rest.Item[management.API]) ([]json.RawMessage, error) {
 	var all []json.RawMessage
 	for _, item := range list {
 		stored, err := s.API(ctx, item.Value.ID)
@@ -85,35 +86,24 @@ func (s *session) whole(ctx context.Context, list []rest.Item[rest.API]) ([]json
 	return all, nil
 }
 
-var apiView = view[rest.API]{
+var apiView = view[management.API]{
 	header: []string{"NAME", "VERSION", "TYPE", "STATE", "DEPLOYMENT", "LISTENS ON"}, wide: []string{"ID", "CROSS ID", "UPDATED"},
-	row: func(a *rest.API) []output.Cell {
+	row: func(a *management.API) []output.Cell {
 		return []output.Cell{
-			output.Text(a.Name), output.Text(a.APIVersion), output.Text(kindOf(a.Type)), state(a.State), deployment(a), output.Text(listensOn(a)),
+			output.Text(a.Name), output.Text(a.APIVersion), output.Text(string(a.Type)), state(a.State), deployment(a), output.Text(listensOn(a)),
 			output.Text(a.ID), output.Text(a.CrossID), moment(a.UpdatedAt),
 		}
 	},
-	name:  func(a *rest.API) string { return a.ID },
+	name:  func(a *management.API) string { return a.ID },
 	empty: "no APIs; \"sluice apply -f FILE\" makes one",
 }
 
-// kindOf is the type of an API in the words of today.
-func kindOf(typ string) string {
-	switch typ = strings.ToLower(typ); typ {
-	case "async":
-		return "message"
-	case "sync":
-		return "proxy"
-	}
-	return typ
-}
-
-func deployment(a *rest.API) output.Cell {
+func deployment(a *management.API) output.Cell {
 	switch a.DeploymentState {
-	case "DEPLOYED":
+	case management.Deployed:
 		return output.Cell{Text: "in sync", Style: output.Good}
-	case "NEED_REDEPLOY":
-		if a.DeployedAt.IsZero() {
+	case management.NeedRedeploy:
+		if a.DeployedAt == nil {
 			return output.Cell{Text: "never deployed", Style: output.Odd}
 		}
 		return output.Cell{Text: "changed since", Style: output.Odd}
@@ -122,7 +112,7 @@ func deployment(a *rest.API) output.Cell {
 }
 
 // listensOn names the places where clients find an API.
-func listensOn(a *rest.API) string {
+func listensOn(a *management.API) string {
 	var all []string
 	for _, l := range a.Listeners {
 		for _, p := range l.Paths {
@@ -141,7 +131,7 @@ func listensOn(a *rest.API) string {
 }
 
 // describeAPI shows one API on a screen.
-func (s *session) describeAPI(ctx context.Context, listed *rest.API) error {
+func (s *session) describeAPI(ctx context.Context, listed *management.API) error {
 	stored, err := s.API(ctx, listed.ID)
 	if err != nil {
 		return err
@@ -163,14 +153,14 @@ func (s *session) describeAPI(ctx context.Context, listed *rest.API) error {
 		row("cross id", output.Text(a.CrossID))
 	}
 	row("version", output.Text(a.APIVersion))
-	row("type", output.Text(kindOf(a.Type)))
+	row("type", output.Text(string(a.Type)))
 	row("listens on", output.Text(listensOn(a)))
 	row("state", state(a.State))
 	row("deployment", deployment(a))
 	label := "plans"
 	for _, p := range plans {
 		c := planStatus(p.Value.Status)
-		c.Text = fmt.Sprintf("%s (%s, %s)", p.Value.Name, strings.ToLower(strings.ReplaceAll(p.Value.Security.Type, "_", "-")), c.Text)
+		c.Text = fmt.Sprintf("%s (%s, %s)", p.Value.Name, security(&p.Value.Plan), c.Text)
 		row(label, c)
 		label = ""
 	}
@@ -183,7 +173,7 @@ func (s *session) describeAPI(ctx context.Context, listed *rest.API) error {
 }
 
 // workerState says what one worker serves of an API.
-func workerState(w *rest.Deployed) output.Cell {
+func workerState(w *management.WorkerOutcome) output.Cell {
 	c := state(w.State)
 	c.Text = fmt.Sprintf("%s: %s, revision %d", w.Worker, c.Text, w.Revision)
 	if w.Error != "" {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/internal/client/output"
 	"github.com/sluice-gateway/sluice/cmd/internal/client/rest"
+	"github.com/sluice-gateway/sluice/proto/management"
 )
 
 func newGetDeployments() *cobra.Command {
@@ -22,7 +23,7 @@ func newGetDeployments() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		all := []rest.Item[rest.Deployment]{}
+		all := []rest.Item[management.Deployments]{}
 		for i := range apis {
 			d, err := s.Deployments(ctx, apis[i].Value.ID)
 			if err != nil {
@@ -36,14 +37,14 @@ func newGetDeployments() *cobra.Command {
 		if s.format == output.Table || s.format == output.Wide {
 			return s.deployments(apis, all)
 		}
-		return show(s, view[rest.Deployment]{name: func(d *rest.Deployment) string { return d.API }}, all)
+		return show(s, view[management.Deployments]{name: func(d *management.Deployments) string { return d.API }}, all)
 	})
 	cmd.ValidArgsFunction = completeAPI(c)
 	return cmd
 }
 
 // deployments writes a row per API and worker.
-func (s *session) deployments(apis []rest.Item[rest.API], all []rest.Item[rest.Deployment]) error {
+func (s *session) deployments(apis []rest.Item[management.API], all []rest.Item[management.Deployments]) error {
 	g := output.Grid{Header: []string{"API", "DEPLOYED", "WORKER", "STATE", "SERVES", "ERROR"}}
 	for i, d := range all {
 		name, revision := output.Text(apis[i].Value.Name), output.Text("")

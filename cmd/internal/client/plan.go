@@ -10,6 +10,8 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/internal/client/output"
 	"github.com/sluice-gateway/sluice/cmd/internal/client/rest"
+	"github.com/sluice-gateway/sluice/proto/apidef"
+	"github.com/sluice-gateway/sluice/proto/management"
 )
 
 // securities are the ways of a plan to know its callers.
@@ -40,7 +42,7 @@ type planOptions struct {
 func newPlanCreate() *cobra.Command {
 	var o planOptions
 	cmd := &cobra.Command{
-		Use: "create API", Args: cobra.ExactArgs(1),
+		Use:   "create API",
 		Short: "Create a plan",
 		Example: example("sluice plan create orders --security key-less --publish",
 			"sluice plan create orders --name Gold --security api-key --configuration '{\"propagateApiKey\":true}'",
@@ -55,6 +57,7 @@ func newPlanCreate() *cobra.Command {
 	f.StringVar(&o.validation, "validation", "", "who lets subscribers in: auto or manual")
 	f.StringSliceVar(&o.tags, "tag", nil, "sharding tags of the workers that serve it")
 	f.BoolVar(&o.publish, "publish", false, "publish it at once")
+	named(cmd, "API")
 	_ = cmd.MarkFlagRequired("security")
 	_ = cmd.RegisterFlagCompletionFunc("security", cobra.FixedCompletions(securities, cobra.ShellCompDirectiveNoFileComp))
 	outputFlag(cmd)
@@ -71,21 +74,21 @@ func newPlanCreate() *cobra.Command {
 }
 
 // body is the plan that the flags say.
-func (o *planOptions) body(cmd *cobra.Command) (rest.NewPlan, error) {
+func (o *planOptions) body(cmd *cobra.Command) (apidef.Plan, error) {
 	security := strings.ToLower(strings.ReplaceAll(o.security, "_", "-"))
 	if security == "keyless" {
 		security = "key-less"
 	}
 	if !contains(securities, security) {
-		return rest.NewPlan{}, usageOf(cmd, "--security %s: choose one of: %s", o.security, strings.Join(securities, ", "))
+		return apidef.Plan{}, usageOf(cmd, "--security %s: choose one of: %s", o.security, strings.Join(securities, ", "))
 	}
 	validation := strings.ToUpper(o.validation)
 	if validation != "" && validation != "AUTO" && validation != "MANUAL" {
-		return rest.NewPlan{}, usageOf(cmd, "--validation %s: choose one of: auto, manual", o.validation)
+		return apidef.Plan{}, usageOf(cmd, "--validation %s: choose one of: auto, manual", o.validation)
 	}
-	plan := rest.NewPlan{
+	plan := apidef.Plan{
 		Name: o.name, Description: o.description, SelectionRule: o.rule, Validation: validation, Tags: o.tags,
-		Security: &rest.PlanSecurity{Type: security},
+		Security: &apidef.PlanSecurity{Type: security},
 	}
 	if plan.Name == "" {
 		plan.Name = map[string]string{"key-less": "Keyless", "api-key": "API key", "jwt": "JWT", "oauth2": "OAuth2", "mtls": "mTLS"}[security]
@@ -106,7 +109,7 @@ func (o *planOptions) body(cmd *cobra.Command) (rest.NewPlan, error) {
 	return plan, nil
 }
 
-func createPlan(cmd *cobra.Command, c *connection, ref string, plan rest.NewPlan, publish bool) error {
+func createPlan(cmd *cobra.Command, c *connection, ref string, plan apidef.Plan, publish bool) error {
 	s, err := open(cmd, c)
 	if err != nil {
 		return err
@@ -115,25 +118,29 @@ func createPlan(cmd *cobra.Command, c *connection, ref string, plan rest.NewPlan
 	if err != nil {
 		return err
 	}
+	if publish {
+		plan.Status = apidef.PlanPublished
+	}
 	created, err := s.CreatePlan(cmd.Context(), api.Value.ID, plan)
 	if err != nil {
 		return err
 	}
-	if publish && !strings.EqualFold(created.Value.Status, "published") {
+	if publish && created.Value.Status != apidef.PlanPublished {
 		id := created.Value.ID
 		if created, err = s.MovePlan(cmd.Context(), api.Value.ID, id, "publish"); err != nil {
 			return fmt.Errorf("plan %s was created but not published: %w", id, err)
 		}
 	}
-	return s.tellPlan(&api.Value, created, "created, "+strings.ToLower(created.Value.Status))
+	return s.tellPlan(&api.Value, created, "created, "+string(created.Value.Status))
 }
 
 func newPlanMove(move, done, short string) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: move + " API PLAN", Args: cobra.ExactArgs(2), Short: short,
+		Use: move + " API PLAN", Short: short,
 		Long:    short + ". PLAN is its name, key or id.\n\n" + exitHelp,
 		Example: example("sluice plan " + move + " orders 'Free plan'"),
 	}
+	named(cmd, "API", "plan")
 	outputFlag(cmd)
 	c := connect(cmd)
 	cmd.ValidArgsFunction = completePlan(c)
@@ -160,12 +167,12 @@ func newPlanMove(move, done, short string) *cobra.Command {
 }
 
 // tellPlan says what became of a plan, and what is left to do for the workers to know it.
-func (s *session) tellPlan(api *rest.API, plan *rest.Item[rest.Plan], did string) error {
+func (s *session) tellPlan(api *management.API, plan *rest.Item[management.Plan], did string) error {
 	if s.format.Machine() {
 		return output.Write(s.out, s.format, plan)
 	}
 	s.say("%s: plan %s (%s) %s", api.Name, plan.Value.Name, plan.Value.ID, did)
-	if api.Started() || api.DeploymentState == "DEPLOYED" {
+	if api.State == management.StateStarted || api.DeploymentState == management.Deployed {
 		s.say("the workers learn of it with: sluice deploy %s", quoteArg(api.Name))
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/internal/client/rest"
 	"github.com/sluice-gateway/sluice/cmd/internal/client/source"
 	"github.com/sluice-gateway/sluice/proto/apidef"
+	"github.com/sluice-gateway/sluice/proto/management"
 )
 
 // kinds name the exit codes in JSON errors.
@@ -82,26 +83,36 @@ func (f *fileProblems) write(w io.Writer, colour bool) error {
 	if _, err := fmt.Fprintf(w, "%s: %s\n", f.File, strings.Join(counts, ", ")); err != nil {
 		return err
 	}
-	g := output.Grid{Indent: "  "}
+	g := output.Grid{Indent: "  ", Gap: "    "}
 	for _, p := range f.Problems {
 		message := output.Cell{Text: p.Message}
 		if p.Severity == apidef.Warning {
 			message = output.Cell{Text: "warning: " + p.Message, Style: output.Odd}
 		}
-		g.Rows = append(g.Rows, []output.Cell{{Text: where(p)}, message})
+		row := []output.Cell{{Text: where(p)}, message}
+		if row[0].Text == "" {
+			row = row[1:]
+			if err := (&output.Grid{Indent: g.Indent, Rows: [][]output.Cell{row}}).Write(w, colour); err != nil {
+				return err
+			}
+			continue
+		}
+		g.Rows = append(g.Rows, row)
 	}
 	return g.Write(w, colour)
 }
 
-// where is the pointer of a problem or, where it is about the whole text, the line.
+// where is the pointer of a problem or, where it is about the whole text, the line if it is told.
 func where(p apidef.Problem) string {
 	switch {
+	case p.Pointer == "" && strings.HasPrefix(p.Message, "line "):
+		return "" // it says so itself
 	case p.Pointer != "":
 		return p.Pointer
 	case p.Line > 1 || p.Column > 1:
 		return strings.TrimSuffix(fmt.Sprintf("line %d:%d", p.Line, p.Column), ":0")
 	}
-	return "/"
+	return ""
 }
 
 // report tells what went wrong on the error stream of cmd.
@@ -132,7 +143,7 @@ func report(cmd *cobra.Command, err error) {
 		return
 	}
 	fmt.Fprintf(w, "sluice: %s\n", f.Message)
-	g := output.Grid{Indent: "  "}
+	g := output.Grid{Indent: "  ", Gap: "    "}
 	for _, d := range f.Details {
 		g.Rows = append(g.Rows, []output.Cell{output.Text(d.Location), {Text: d.Message}})
 	}
@@ -153,12 +164,15 @@ func describe(err error) failure {
 		config   *rest.ConfigError
 		down     *rest.UnreachableError
 		late     *rest.TimeoutError
+		odd      *rest.ProtocolError
 		refusal  *rest.Refusal
 		problems *problemsError
 	)
 	switch {
 	case errors.As(err, &problems):
 		f.Files, f.Changed, f.Hint = problems.files, &problems.changed, problems.note
+	case errors.As(err, &odd):
+		f.Hint = "is --server the address of the management API? It listens on port 8083 unless told otherwise"
 	case errors.As(err, &config):
 		f.Hint = config.Hint
 	case errors.As(err, &down):
@@ -180,12 +194,25 @@ func describe(err error) failure {
 	return f
 }
 
+// noPlan is why an API without a plan is not deployed.
+const noPlan = "no plan is published, so nobody could use the API"
+
+// makePlan is the command that gives an API a plan for everybody.
+func makePlan(api string) string {
+	if name := word(api); name != "" && strings.Contains(api, " ") {
+		api = name // means the same and needs no quotes
+	}
+	return "sluice plan create " + quoteArg(api) + " --security key-less --publish"
+}
+
 func (f *failure) ofRefusal(r *rest.Refusal) {
 	f.HTTPStatus, f.TechnicalCode, f.Parameters, f.Details = r.Status, r.Code, r.Parameters, r.Details
 	if len(f.Details) == 1 && f.Details[0].Message == r.Message && f.Details[0].Location == "" {
 		f.Details = nil
 	}
 	switch {
+	case r.Code == management.CodeAPINotDeployable && len(r.Details) == 0:
+		f.Message, f.Hint = noPlan, "make one with: "+makePlan(r.Parameters["api"])
 	case r.Status == 401 && r.TokenSource == "":
 		f.Message = "not authorised: no token was given for " + r.Server
 		f.Hint = "the server wrote it to admin-token in its data directory; name that file with --token-file or SLUICE_TOKEN_FILE"

@@ -11,11 +11,13 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/internal/client/output"
 	"github.com/sluice-gateway/sluice/cmd/internal/client/rest"
+	"github.com/sluice-gateway/sluice/proto/apidef"
+	"github.com/sluice-gateway/sluice/proto/management"
 )
 
 // find is the one API that ref means: its id, its crossId, its name, or its name as one word (data-ingestion for
 // "Data Ingestion"), in this order. Several of one kind are an error that names them.
-func (s *session) find(ctx context.Context, ref string) (*rest.Item[rest.API], error) {
+func (s *session) find(ctx context.Context, ref string) (*rest.Item[management.API], error) {
 	all, err := s.APIs(ctx)
 	if err != nil {
 		return nil, err
@@ -23,18 +25,18 @@ func (s *session) find(ctx context.Context, ref string) (*rest.Item[rest.API], e
 	return pick(all, ref)
 }
 
-func pick(all []rest.Item[rest.API], ref string) (*rest.Item[rest.API], error) {
-	ways := []func(a *rest.API) bool{
-		func(a *rest.API) bool { return a.ID == ref },
-		func(a *rest.API) bool { return a.CrossID == ref },
-		func(a *rest.API) bool { return a.Name == ref },
-		func(a *rest.API) bool { return word(a.Name) == word(ref) },
+func pick(all []rest.Item[management.API], ref string) (*rest.Item[management.API], error) {
+	ways := []func(a *management.API) bool{
+		func(a *management.API) bool { return a.ID == ref },
+		func(a *management.API) bool { return a.CrossID == ref },
+		func(a *management.API) bool { return a.Name == ref },
+		func(a *management.API) bool { return word(a.Name) == word(ref) },
 	}
 	if ref == "" {
 		return nil, usage("the name of an API must not be empty")
 	}
 	for _, matches := range ways {
-		var found []*rest.Item[rest.API]
+		var found []*rest.Item[management.API]
 		for i := range all {
 			if matches(&all[i].Value) {
 				found = append(found, &all[i])
@@ -51,7 +53,7 @@ func pick(all []rest.Item[rest.API], ref string) (*rest.Item[rest.API], error) {
 	return nil, unknownAPI(ref, all)
 }
 
-func ambiguous(ref string, found []*rest.Item[rest.API]) error {
+func ambiguous(ref string, found []*rest.Item[management.API]) error {
 	var names []string
 	for _, a := range found {
 		names = append(names, fmt.Sprintf("%s (%s, version %s)", a.Value.ID, a.Value.Name, a.Value.APIVersion))
@@ -60,7 +62,7 @@ func ambiguous(ref string, found []*rest.Item[rest.API]) error {
 		hint: "say which one by its id"}
 }
 
-func unknownAPI(ref string, all []rest.Item[rest.API]) error {
+func unknownAPI(ref string, all []rest.Item[management.API]) error {
 	hint := "\"sluice get apis\" lists those there are"
 	if len(all) == 0 {
 		hint = "there are no APIs yet; \"sluice apply -f FILE\" makes one"
@@ -77,18 +79,18 @@ func unknownAPI(ref string, all []rest.Item[rest.API]) error {
 
 // findPlan is the one plan of an API that ref means: its id, crossId, key or name. A closed plan is found only where
 // no open one is.
-func (s *session) findPlan(ctx context.Context, api *rest.API, ref string) (*rest.Item[rest.Plan], error) {
+func (s *session) findPlan(ctx context.Context, api *management.API, ref string) (*rest.Item[management.Plan], error) {
 	all, err := s.Plans(ctx, api.ID)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, wantClosed := range []bool{false, true} {
-		var found []*rest.Item[rest.Plan]
+		var found []*rest.Item[management.Plan]
 		for i := range all {
 			p := &all[i].Value
 			names = append(names, p.Name)
-			if p.Closed() == wantClosed && (ref == p.ID || ref == p.CrossID || ref == p.Key || ref == p.Name) && ref != "" {
+			if (p.Status == apidef.PlanClosed) == wantClosed && (ref == p.ID || ref == p.CrossID || ref == p.Key || ref == p.Name) && ref != "" {
 				found = append(found, &all[i])
 			}
 		}
@@ -159,8 +161,8 @@ func editDistance(a, b string) int {
 }
 
 // byName sorts APIs for people.
-func byName(all []rest.Item[rest.API]) {
-	slices.SortStableFunc(all, func(a, b rest.Item[rest.API]) int {
+func byName(all []rest.Item[management.API]) {
+	slices.SortStableFunc(all, func(a, b rest.Item[management.API]) int {
 		return cmp.Or(cmp.Compare(a.Value.Name, b.Value.Name), cmp.Compare(a.Value.APIVersion, b.Value.APIVersion), cmp.Compare(a.Value.ID, b.Value.ID))
 	})
 }

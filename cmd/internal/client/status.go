@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/internal/client/output"
 	"github.com/sluice-gateway/sluice/cmd/internal/client/rest"
 	"github.com/sluice-gateway/sluice/cmd/internal/version"
+	"github.com/sluice-gateway/sluice/proto/management"
 )
 
 func newStatus() *cobra.Command {
@@ -35,11 +36,11 @@ func newStatus() *cobra.Command {
 
 // statusBody is the whole for programs.
 type statusBody struct {
-	Server  string                   `json:"server"`
-	Summary summaryBody              `json:"summary"`
-	Cluster *rest.Item[rest.Cluster] `json:"cluster"`
-	Workers []rest.Item[rest.Worker] `json:"workers"`
-	APIs    []json.RawMessage        `json:"apis"`
+	Server  string                         `json:"server"`
+	Summary summaryBody                    `json:"summary"`
+	Cluster *rest.Item[management.Cluster] `json:"cluster"`
+	Workers []rest.Item[management.Worker] `json:"workers"`
+	APIs    []json.RawMessage              `json:"apis"`
 }
 
 // summaryBody counts what there is.
@@ -66,12 +67,12 @@ func (s *session) status(ctx context.Context) error {
 	}
 	byName(apis)
 	b := statusBody{Server: s.Server(), Cluster: cluster, Workers: workers, APIs: []json.RawMessage{}}
-	b.Summary = summaryBody{Nodes: len(cluster.Value.Nodes), Workers: len(workers), APIs: len(apis)}
+	b.Summary = summaryBody{Nodes: len(cluster.Value.Members), Workers: len(workers), APIs: len(apis)}
 	for _, a := range apis {
 		b.APIs = append(b.APIs, a.Raw)
-		if a.Value.Started() {
+		if a.Value.State == management.StateStarted {
 			b.Summary.Started++
-			if a.Value.DeploymentState == "NEED_REDEPLOY" {
+			if a.Value.DeploymentState == management.NeedRedeploy {
 				b.Summary.NeedRedeploy++
 			}
 		}
@@ -83,7 +84,7 @@ func (s *session) status(ctx context.Context) error {
 }
 
 // screen writes the status for people.
-func (s *session) screen(b *statusBody, apis []rest.Item[rest.API]) error {
+func (s *session) screen(b *statusBody, apis []rest.Item[management.API]) error {
 	bold := func(text string) string { return output.Paint(output.Bold, text, s.colour) }
 	s.say("%s  %s", bold("control plane"), b.Server)
 	if err := s.nodes(&b.Cluster.Value, "  "); err != nil {
@@ -95,6 +96,7 @@ func (s *session) screen(b *statusBody, apis []rest.Item[rest.API]) error {
 	}); err != nil {
 		return err
 	}
+	s.failures(b.Workers, apis)
 	counts := fmt.Sprintf("%d, %d started", b.Summary.APIs, b.Summary.Started)
 	if n := b.Summary.NeedRedeploy; n > 0 {
 		counts += ", " + output.Paint(output.Odd, fmt.Sprintf("%d changed since deployed", n), s.colour)
@@ -103,6 +105,30 @@ func (s *session) screen(b *statusBody, apis []rest.Item[rest.API]) error {
 	return s.section(apiView.header, apiView.empty, len(apis), func(i int) []output.Cell {
 		return apiView.row(&apis[i].Value)[:len(apiView.header)]
 	})
+}
+
+// failures names what workers cannot serve as they were told.
+func (s *session) failures(workers []rest.Item[management.Worker], apis []rest.Item[management.API]) {
+	names := map[string]string{}
+	for _, a := range apis {
+		names[a.Value.ID] = a.Value.Name
+	}
+	for _, w := range workers {
+		if w.Value.Fault != "" {
+			s.say("  %s", output.Paint(output.Bad, fmt.Sprintf("%s: %s", w.Value.ID, w.Value.Fault), s.colour))
+		}
+		for _, f := range w.Value.Failures {
+			name := names[f.API]
+			if name == "" {
+				name = f.API
+			}
+			text := fmt.Sprintf("%s cannot serve revision %d of %s: %s", w.Value.ID, f.Revision, name, f.Error)
+			if f.Serving > 0 {
+				text += fmt.Sprintf("; it serves revision %d", f.Serving)
+			}
+			s.say("  %s", output.Paint(output.Bad, text, s.colour))
+		}
+	}
 }
 
 // section writes n rows under a header, or what to say where there are none.
@@ -118,12 +144,15 @@ func (s *session) section(header []string, empty string, n int, row func(i int) 
 }
 
 // nodes writes the nodes of the control plane.
-func (s *session) nodes(c *rest.Cluster, indent string) error {
+func (s *session) nodes(c *management.Cluster, indent string) error {
 	g := output.Grid{Header: []string{"NODE", "ROLE", "ADDRESS"}, Indent: indent}
-	for _, n := range c.Nodes {
+	for _, n := range c.Members {
 		role := "follower"
 		if n.Leader || n.ID == c.Leader {
 			role = "leader"
+		}
+		if !n.Voter {
+			role = "joining"
 		}
 		g.Rows = append(g.Rows, []output.Cell{output.Text(n.ID), state(role), output.Text(n.Address)})
 	}

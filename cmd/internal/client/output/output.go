@@ -87,6 +87,7 @@ type Grid struct {
 	Header []string
 	Rows   [][]Cell
 	Indent string
+	Gap    string // between columns; empty: three spaces
 }
 
 // Cell is one text of a table and the colour it has on a terminal.
@@ -103,9 +104,6 @@ func Text(s string) Cell {
 	return Cell{Text: s}
 }
 
-// gap stands between columns.
-const gap = "   "
-
 // Write writes the table with every column as wide as its longest text.
 func (g *Grid) Write(w io.Writer, colour bool) error {
 	rows := g.Rows
@@ -115,6 +113,10 @@ func (g *Grid) Write(w io.Writer, colour bool) error {
 			head[i] = Cell{Text: h}
 		}
 		rows = append([][]Cell{head}, rows...)
+	}
+	gap := g.Gap
+	if gap == "" {
+		gap = "   "
 	}
 	var widths []int
 	for _, row := range rows {

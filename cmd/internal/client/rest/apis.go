@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/sluice-gateway/sluice/proto/management"
 )
 
 const (
@@ -17,13 +19,13 @@ const (
 
 // Stored is an API as the server holds it, with the tag that guards an update.
 type Stored struct {
-	Item[API]
+	Item[management.API]
 	ETag string
 }
 
 // APIs lists the environment's APIs.
-func (c *Client) APIs(ctx context.Context) ([]Item[API], error) {
-	return every[API](ctx, c, c.environment("v4", "apis"), nil)
+func (c *Client) APIs(ctx context.Context) ([]Item[management.API], error) {
+	return every[management.API](ctx, c, c.environment("v4", "apis"), nil)
 }
 
 // every reads a list, page by page where there are pages.
@@ -121,8 +123,8 @@ func (c *Client) Deploy(ctx context.Context, id, label string, wait time.Duratio
 }
 
 // Deployments tells what the workers serve of an API.
-func (c *Client) Deployments(ctx context.Context, id string) (*Item[Deployment], error) {
-	var d Item[Deployment]
+func (c *Client) Deployments(ctx context.Context, id string) (*Item[management.Deployments], error) {
+	var d Item[management.Deployments]
 	return &d, c.get(ctx, c.environment("v4", "apis", id, "deployments"), &d)
 }
 

@@ -125,7 +125,7 @@ func (r *reply) decode(v any) error {
 		return nil
 	}
 	if err := json.Unmarshal(r.body, v); err != nil {
-		return &ProtocolError{Err: fmt.Errorf("decode the answer: %w", err)}
+		return &ProtocolError{Err: fmt.Errorf("the answer is not one of a Sluice management API of this version: %w", err)}
 	}
 	return nil
 }

@@ -110,11 +110,13 @@ func (c *Client) refusal(cl call, resp *http.Response, body []byte) error {
 			r.Message = text
 		}
 	}
-	if r.Message == "" {
-		r.Message = fmt.Sprintf("%s answered %s", verb(cl), resp.Status)
-		if !readable || resp.StatusCode/100 == 3 {
-			r.Message += "; is this a Sluice management API?"
-		}
+	foreign := !readable || resp.StatusCode/100 == 3 // a proxy's page, a login, another program on the port
+	switch {
+	case r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden || r.Message != "" && !foreign:
+	case foreign && r.Status < 500:
+		return &ProtocolError{Err: fmt.Errorf("%s answered %s to %s: this is no Sluice management API", c.cfg.Server, resp.Status, verb(cl))}
+	default:
+		r.Message = fmt.Sprintf("%s answered %s to %s", c.cfg.Server, resp.Status, verb(cl))
 	}
 	return &r
 }
