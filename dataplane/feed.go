@@ -17,7 +17,8 @@ type sink struct{ w *Worker }
 func (s sink) Apply(ctx context.Context, u feed.Update) []feed.Result {
 	out := reactor.Update{Revision: u.Revision, Removed: u.Removed, Full: u.Full, Changed: make([]reactor.Deployment, len(u.Changed))}
 	for i, d := range u.Changed {
-		out.Changed[i] = reactor.Deployment{ID: d.APIID, Tags: d.Tags, Revision: d.Revision, Definition: d.Definition}
+		out.Changed[i] = reactor.Deployment{ID: d.APIID, Organization: s.w.cfg.Organization, Environment: s.w.cfg.Environment,
+			Tags: d.Tags, Revision: d.Revision, Definition: d.Definition}
 	}
 	var results []feed.Result
 	for _, r := range s.w.Apply(ctx, out) {

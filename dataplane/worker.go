@@ -40,6 +40,8 @@ type Config struct {
 	Limits            connectors.Limits
 	Brokers           map[string]string // see connectors.Env
 	Tags              []string          // sharding tags
+	// Organization and Environment are those of deployments that do not say: the feed's (spec 6.4 attributes).
+	Organization, Environment string
 }
 
 // Feed tells a worker what to serve, by calling its Apply from one goroutine, until ctx ends.
@@ -66,6 +68,7 @@ type Deps struct {
 
 // Worker serves APIs.
 type Worker struct {
+	cfg      Config
 	reactor  *reactor.Reactor
 	server   *server.Server
 	stages   []stage
@@ -93,7 +96,7 @@ type Status struct {
 
 // New returns a worker that serves nothing yet.
 func New(cfg Config, deps Deps) (*Worker, error) {
-	w := &Worker{counters: deps.Counters}
+	w := &Worker{cfg: cfg, counters: deps.Counters}
 	w.reactor = reactor.New(flow.Config{Entrypoints: deps.Entrypoints, Endpoints: deps.Endpoints, Limits: cfg.Limits,
 		Brokers: cfg.Brokers, Tags: cfg.Tags, Log: deps.Log, Meter: deps.Meter.Meter(scope), Counters: deps.Counters})
 	cfg.Server.MaxBody, cfg.Server.WriteTimeout = cfg.Limits.MaxBody, cfg.Limits.WriteTimeout
