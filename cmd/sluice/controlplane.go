@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gateway/sluice/cmd/internal/config"
@@ -91,7 +92,7 @@ func (f *controlFlags) run(ctx context.Context) error {
 func serveAdmin(ctx context.Context, ln net.Listener, node *controlnode.Node, telemetry *config.Telemetry) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /_node/health", node.Health())
-	mux.Handle("GET /_node/metrics/prometheus", controlnode.Authenticated(node.AdminToken, telemetry.Handler()))
+	mux.Handle("GET /_node/metrics/prometheus", controlnode.Authenticated(node.AdminToken, promhttp.HandlerFor(telemetry.Gatherer, promhttp.HandlerOpts{})))
 	return controlnode.Serve(ctx, ln, mux)
 }
 

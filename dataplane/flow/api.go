@@ -34,11 +34,13 @@ type API struct {
 	limits      connectors.Limits
 	plan        string
 	entrypoints []entrypoint // in the order in which they are asked
+	drainers    bool         // one of them is a drainer
 	endpoints   []endpoint
 
 	// A request counts itself and only then looks at draining, and a drain does it the other way round, so one of the two
 	// sees the other. Subscriptions do the same with closed.
-	handlers atomic.Int64 // running
+	entering atomic.Int64 // requests whose handler may still detach its connection
+	handlers atomic.Int64 // requests whose handler keeps its connection to the end
 	streams  atomic.Int64 // subscriptions, opened or being opened
 	draining atomic.Bool  // requests go to the next revision; detached streams are told to reconnect
 	redeploy atomic.Bool  // why it drains
@@ -60,8 +62,8 @@ type entrypoint struct {
 	drainer  connectors.Drainer // nil: its connections end with their handlers
 	backend  *backend
 	counters *meter.Counters
-	// context is what its handlers get: not of one call but of the revision, so it is kept. It ends when the drain begins
-	// for a drainer, else when the drain runs out of time. Run sets it before the API is served.
+	// context is what its handlers get: not of one call but of the revision, so it is kept. For a drainer it ends as soon as
+	// a drain has let the last handler in, else when the drain runs out of time. Run sets it before the API is served.
 	context context.Context
 }
 
@@ -85,9 +87,10 @@ const (
 // Serve hands the exchange to the entrypoint that matches its request (spec 2.0). x carries what does not depend on the
 // API; the rest is set here.
 func (a *API) Serve(x *exchange.Exchange) (outcome Outcome) {
-	a.handlers.Add(1)
+	counted := &a.entering
+	counted.Add(1)
 	if a.draining.Load() {
-		a.release(&a.handlers)
+		a.release(counted)
 		return Draining
 	}
 	http, start, counters := x.HTTP, time.Now(), (*meter.Counters)(nil)
@@ -100,7 +103,7 @@ func (a *API) Serve(x *exchange.Exchange) (outcome Outcome) {
 			counters.InFlight.Add(-1)
 			counters.Request(http.Response.StatusCode(), time.Since(start))
 		}
-		a.release(&a.handlers)
+		a.release(counted)
 	}()
 	for i := range a.entrypoints {
 		e := &a.entrypoints[i]
@@ -109,6 +112,11 @@ func (a *API) Serve(x *exchange.Exchange) (outcome Outcome) {
 		}
 		counters = e.counters
 		counters.InFlight.Add(1)
+		if a.drainers && e.drainer == nil {
+			a.handlers.Add(1)
+			a.release(counted)
+			counted = &a.handlers
+		}
 		x.API, x.Entrypoint, x.QoS = a.Info, e.typ, e.level
 		x.Plan, x.Application = a.plan, anonymous
 		e.Handle(e.context, x, e.backend)
@@ -117,7 +125,7 @@ func (a *API) Serve(x *exchange.Exchange) (outcome Outcome) {
 	return NoEntrypoint
 }
 
-// release takes one from handlers or streams, and tells a waiting drain when there is none left.
+// release takes one from a count, and tells a waiting drain when there is none left.
 func (a *API) release(n *atomic.Int64) {
 	if n.Add(-1) == 0 && a.draining.Load() {
 		select {

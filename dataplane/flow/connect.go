@@ -71,6 +71,7 @@ func (b *builder) entrypoint(at string, listener apidef.ListenerType, e *apidef.
 		return
 	}
 	drainer, _ := c.(connectors.Drainer)
+	b.api.drainers = b.api.drainers || drainer != nil
 	b.api.entrypoints = append(b.api.entrypoints, entrypoint{Entrypoint: c, typ: e.Type, criteria: typ.Criteria, level: level,
 		drainer: drainer, backend: behind, counters: counters})
 }

@@ -25,13 +25,15 @@ var ErrCutOff = errors.New("drain ran out of time")
 func (a *API) Run(ctx context.Context, ready func()) error {
 	work, endWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer endWork(nil)
+	leave, endLeave := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer endLeave(nil)
 	behind, endEndpoints := context.WithCancel(context.WithoutCancel(ctx))
 	defer endEndpoints()
 	for i := range a.entrypoints {
 		e := &a.entrypoints[i]
 		e.context = work
 		if e.drainer != nil {
-			e.context = ctx // detached connections say goodbye at once
+			e.context = leave // detached connections say goodbye at once
 		}
 	}
 
@@ -49,24 +51,28 @@ func (a *API) Run(ctx context.Context, ready func()) error {
 	ready()
 
 	<-ctx.Done()
-	err := a.drain(context.Cause(ctx), endWork)
+	err := a.drain(context.Cause(ctx), endLeave, endWork)
 	endEndpoints()
 	running.Wait()
 	return err
 }
 
-// drain brings the number of open things to nothing, politely first.
-func (a *API) drain(cause error, endWork context.CancelCauseFunc) error {
+// drain brings the number of open things to nothing, politely first. Requests that were let in before it began are served
+// as if it had not: the context that tells streams to go ends only when the last of them is open.
+func (a *API) drain(cause error, endLeave, endWork context.CancelCauseFunc) error {
 	a.redeploy.Store(errors.Is(cause, message.ErrRedeploy))
 	a.draining.Store(true)
-	a.wake()
 	polite, cancel := context.WithTimeout(context.Background(), a.limits.Drain)
 	defer cancel()
+	a.awaitNone(polite, &a.entering)
+	endLeave(cause)
+	a.wake()
 	a.awaitNone(polite, &a.handlers)
-	cut := a.handlers.Load()
+	cut := a.entering.Load() + a.handlers.Load()
 	if cut > 0 { // they learn now that nobody waits any longer
 		endWork(cause)
 		a.expire()
+		a.awaitNoneFor(hardStop, &a.entering)
 		a.awaitNoneFor(hardStop, &a.handlers)
 	}
 	cut += a.drainEntrypoints(polite)

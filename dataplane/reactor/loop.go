@@ -13,7 +13,7 @@ import (
 
 // Run carries out updates until ctx ends, then drains every API and waits for them.
 func (r *Reactor) Run(ctx context.Context) error {
-	l := loop{Reactor: r, builder: table.NewBuilder[*flow.API](), live: map[string]*live{}}
+	l := loop{Reactor: r, builder: table.NewBuilder[*flow.API](), live: map[string]*live{}, conflicted: map[string]struct{}{}}
 	defer l.running.Wait()
 	for {
 		select {
@@ -31,6 +31,8 @@ type loop struct {
 	builder *table.Builder[*flow.API]
 	live    map[string]*live
 	running sync.WaitGroup // APIs, the draining ones too
+	// conflicted are the APIs whose status has conflicts, so that an update need not look through all.
+	conflicted map[string]struct{}
 }
 
 // live is an API that runs.
@@ -42,7 +44,7 @@ type live struct {
 
 // apply carries out one update: everything is built before anything changes.
 func (l *loop) apply(ctx context.Context, u Update) []Result {
-	wanted, results := l.news(u)
+	wanted, served := l.news(u)
 	built := l.build(wanted)
 
 	var changes []table.Change[*flow.API]
@@ -78,7 +80,8 @@ func (l *loop) apply(ctx context.Context, u Update) []Result {
 			delete(l.live, id)
 		}
 	}
-	l.record(u, wanted, built, removed, conflicts)
+	l.record(u, wanted, built, served, removed, conflicts)
+	results := served
 	for i := range built {
 		results = append(results, built[i].result)
 	}

@@ -365,3 +365,38 @@ func TestReactor_DrainRunsOutOfTime(t *testing.T) {
 		t.Errorf("%d drains cut off", n)
 	}
 }
+
+func TestReactor_ConflictsAreReportedUntilTheyEnd(t *testing.T) {
+	p := start(t, planetest.Config(nil, nil, nil))
+	same := func(id string, revision uint64) reactor.Deployment {
+		return reactor.Deployment{ID: id, Revision: revision, Bundle: planetest.Bundle(planetest.API("/same/", "http-post"))}
+	}
+	p.apply(reactor.Update{Revision: 1, Changed: []reactor.Deployment{same("y", 1)}})
+	p.want("/same", 200, "y@1")
+	p.apply(reactor.Update{Revision: 2, Changed: []reactor.Deployment{same("x", 2)}})
+	p.want("/same", 200, "x@2")
+	for range 2 { // as often as an API is deployed again, it is in conflict once
+		p.apply(reactor.Update{Revision: 3, Changed: []reactor.Deployment{same("y", 3)}})
+	}
+	for _, id := range []string{"x", "y"} {
+		if s, _ := p.State(id); len(s.Conflicts) != 1 || s.Conflicts[0].Winner != "x" {
+			t.Errorf("conflicts of %s: %v", id, s.Conflicts)
+		}
+	}
+	p.apply(reactor.Update{Revision: 4, Removed: []string{"x"}})
+	p.want("/same", 200, "y@3")
+	if s, _ := p.State("y"); len(s.Conflicts) != 0 {
+		t.Errorf("conflicts left: %v", s.Conflicts)
+	}
+}
+
+func TestReactor_FailedRevisionTakenBack(t *testing.T) {
+	p := start(t, planetest.Config(nil, nil, nil))
+	good := deployment(planetest.API("/a/", "http-post"), 1)
+	p.apply(reactor.Update{Revision: 1, Changed: []reactor.Deployment{good}})
+	p.apply(reactor.Update{Revision: 2, Changed: []reactor.Deployment{{ID: "a", Revision: 2, Definition: []byte("{")}}})
+	p.apply(reactor.Update{Revision: 3, Full: true, Changed: []reactor.Deployment{good}})
+	if s, _ := p.State("a"); s.State != reactor.Serving || s.Revision != 1 || s.Err != nil {
+		t.Errorf("state %+v", s)
+	}
+}

@@ -4,6 +4,7 @@ package workernode
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -77,7 +78,7 @@ func New(ctx context.Context, cfg Config) ([]run.Runner, error) {
 func newFeed(cfg Config, telemetry *config.Telemetry, w *dataplane.Worker) (*feed.Feed, error) {
 	fc := feed.Config{
 		Cluster: cfg.Token.Cluster, Worker: cfg.Node, Tags: cfg.Tags, Version: version.String(),
-		Keys: trusted(cfg.Token), Servers: cfg.NATS, InProcess: cfg.InProcess, CredsFile: cfg.CredsFile,
+		Keys: []ed25519.PublicKey{cfg.Token.BundleKey}, Servers: cfg.NATS, InProcess: cfg.InProcess, CredsFile: cfg.CredsFile,
 		Connections: w.Connections, Log: cfg.Log, Meter: telemetry.Meter.Meter("github.com/sluice-gateway/sluice/dataplane/feed"),
 	}
 	if len(fc.Servers) == 0 {
@@ -93,7 +94,7 @@ func newFeed(cfg Config, telemetry *config.Telemetry, w *dataplane.Worker) (*fee
 		}
 		fc.TLS = &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: roots, ServerName: join.ServerName}
 	}
-	return feed.New(fc, sink{w})
+	return feed.New(fc, w.Sink())
 }
 
 // ReadToken reads a worker token file.
