@@ -63,7 +63,7 @@ check-vet:
 # The checkers are pinned here and not in go.mod, where their dependencies would become ours.
 .PHONY: check-staticcheck
 check-staticcheck:
-	@$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 -tags e2e ./...
+	@test/tools/checker.sh honnef.co/go/tools/cmd/staticcheck@v0.8.2 -tags e2e ./...
 
 .PHONY: check-vulnerabilities
 check-vulnerabilities:

@@ -42,7 +42,7 @@ func plane(t testing.TB, n int) *server.Server {
 func update(n int) reactor.Update {
 	u := reactor.Update{Revision: 1, Full: true}
 	for i := range n {
-		u.Changed = append(u.Changed, reactor.Deployment{ID: fmt.Sprint(i), Revision: 1, Definition: planetest.JSON(planetest.API(fmt.Sprintf("/api-%d/", i), "http-post"))})
+		u.Changed = append(u.Changed, reactor.Deployment{ID: fmt.Sprint(i), Revision: 1, Bundle: planetest.Bundle(planetest.API(fmt.Sprintf("/api-%d/", i), "http-post"))})
 	}
 	return u
 }

@@ -28,7 +28,7 @@ func realConfig() flow.Config {
 
 func deployed(revision uint64, path string) reactor.Update {
 	return reactor.Update{Revision: revision, Changed: []reactor.Deployment{{ID: strings.Trim(path, "/"), Revision: revision,
-		Definition: planetest.JSON(planetest.API(path, "http-post", "sse"))}}}
+		Bundle: planetest.Bundle(planetest.API(path, "http-post", "sse"))}}}
 }
 
 // stream opens an event stream; read to its end it is the text of all events.

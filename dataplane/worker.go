@@ -36,12 +36,10 @@ var (
 type Config struct {
 	ID, Name, Version string // of the node
 	AdminToken        string
-	Server            server.Config // MaxBody and WriteTimeout come from Limits
+	Server            server.Config // MaxBody, WriteTimeout and Grace come from Limits
 	Limits            connectors.Limits
 	Brokers           map[string]string // see connectors.Env
 	Tags              []string          // sharding tags
-	// Organization and Environment are those of deployments that do not say: the feed's (spec 6.4 attributes).
-	Organization, Environment string
 }
 
 // Feed tells a worker what to serve, by calling its Apply from one goroutine, until ctx ends.
@@ -68,7 +66,6 @@ type Deps struct {
 
 // Worker serves APIs.
 type Worker struct {
-	cfg      Config
 	reactor  *reactor.Reactor
 	server   *server.Server
 	stages   []stage
@@ -96,10 +93,10 @@ type Status struct {
 
 // New returns a worker that serves nothing yet.
 func New(cfg Config, deps Deps) (*Worker, error) {
-	w := &Worker{cfg: cfg, counters: deps.Counters}
+	w := &Worker{counters: deps.Counters}
 	w.reactor = reactor.New(flow.Config{Entrypoints: deps.Entrypoints, Endpoints: deps.Endpoints, Limits: cfg.Limits,
 		Brokers: cfg.Brokers, Tags: cfg.Tags, Log: deps.Log, Meter: deps.Meter.Meter(scope), Counters: deps.Counters})
-	cfg.Server.MaxBody, cfg.Server.WriteTimeout = cfg.Limits.MaxBody, cfg.Limits.WriteTimeout
+	cfg.Server.MaxBody, cfg.Server.WriteTimeout, cfg.Server.Grace = cfg.Limits.MaxBody, cfg.Limits.WriteTimeout, cfg.Limits.Drain
 	if deps.Tracer != nil {
 		cfg.Server.Tracer = deps.Tracer.Tracer(scope)
 	}

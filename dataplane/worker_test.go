@@ -105,7 +105,7 @@ func TestWorker_ReadyOnceItServesItsDefinitions(t *testing.T) {
 	n := start(t, planetest.Config(nil, nil, nil), func(w *dataplane.Worker) (dataplane.Feed, error) {
 		return feed(func(ctx context.Context) error {
 			<-apply
-			w.Apply(ctx, reactor.Update{Revision: 7, Full: true, Changed: []reactor.Deployment{{ID: "a", Revision: 7, Definition: planetest.JSON(planetest.API("/a/", "http-post"))}}})
+			w.Apply(ctx, reactor.Update{Revision: 7, Full: true, Changed: []reactor.Deployment{{ID: "a", Revision: 7, Bundle: planetest.Bundle(planetest.API("/a/", "http-post"))}}})
 			close(applied)
 			<-ctx.Done()
 			return nil
@@ -136,7 +136,7 @@ func TestAdmin_Answers(t *testing.T) {
 	bad := planetest.API("/b/", "http-post")
 	bad.Plans = nil
 	n.Apply(t.Context(), reactor.Update{Revision: 1, Changed: []reactor.Deployment{
-		{ID: "a", Revision: 1, Definition: planetest.JSON(planetest.API("/a/", "http-post"))}, {ID: "b", Revision: 1, Definition: planetest.JSON(bad)}}})
+		{ID: "a", Revision: 1, Bundle: planetest.Bundle(planetest.API("/a/", "http-post"))}, {ID: "b", Revision: 1, Bundle: planetest.Bundle(bad)}}})
 	if resp, err := http.Post(n.gateway+"/a", "", nil); err != nil || resp.StatusCode != 200 || resp.Body.Close() != nil {
 		t.Fatal(resp, err)
 	}
@@ -182,7 +182,7 @@ func TestWorker_StopsPolitely(t *testing.T) {
 		<-leave
 		x.HTTP.SetBodyString("finished")
 	}}, nil, nil), nil)
-	n.Apply(t.Context(), reactor.Update{Revision: 1, Changed: []reactor.Deployment{{ID: "a", Revision: 1, Definition: planetest.JSON(planetest.API("/a/", "http-post"))}}})
+	n.Apply(t.Context(), reactor.Update{Revision: 1, Changed: []reactor.Deployment{{ID: "a", Revision: 1, Bundle: planetest.Bundle(planetest.API("/a/", "http-post"))}}})
 	c, err := net.Dial("tcp", strings.TrimPrefix(n.gateway, "http://"))
 	if err != nil {
 		t.Fatal(err)

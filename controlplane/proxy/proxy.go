@@ -106,6 +106,9 @@ func (p *Proxy) Read(ctx context.Context) (*fsm.State, error) {
 	return p.node.State(), nil
 }
 
+// State is the local view, which may be behind the leader's.
+func (p *Proxy) State() *fsm.State { return p.node.State() }
+
 // AddMember makes a node a voting member.
 func (p *Proxy) AddMember(ctx context.Context, id, address string) error {
 	return p.tell(ctx, &peer.Request{Ask: &peer.Request_Join{Join: &peer.Join{Id: id, Address: address}}})

@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-gateway/sluice/dataplane/flow"
 	"github.com/sluice-gateway/sluice/dataplane/meter"
 	"github.com/sluice-gateway/sluice/proto/apidef"
+	"github.com/sluice-gateway/sluice/proto/bundle"
 	"github.com/sluice-gateway/sluice/qos/exchange"
 	"github.com/sluice-gateway/sluice/qos/message"
 )
@@ -151,9 +152,9 @@ func API(path string, entrypoints ...string) *apidef.API {
 	}
 }
 
-// JSON renders a definition as deployments carry it.
-func JSON(a *apidef.API) []byte {
-	out, err := json.Marshal(a)
+// Bundle wraps a definition as deployments carry it.
+func Bundle(a *apidef.API) []byte {
+	out, err := bundle.Encode(bundle.Bundle{Organization: "DEFAULT", Environment: "DEFAULT", API: a})
 	if err != nil {
 		panic(err) // a definition made above is always valid JSON
 	}

@@ -1,16 +1,16 @@
 package reactor
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sluice-gateway/sluice/dataplane/flow"
-	"github.com/sluice-gateway/sluice/proto/apidef"
+	"github.com/sluice-gateway/sluice/proto/bundle"
 )
 
 // errUnreadable marks a deployment whose definition is not one.
@@ -21,6 +21,8 @@ type outcome struct {
 	api    *flow.API
 	err    error
 	result Result
+	// deployedAt is the control plane's clock at the deploy.
+	deployedAt time.Time
 }
 
 // build builds all deployments, as many at once as there are processors: decoding and compiling is all computation.
@@ -48,11 +50,11 @@ func (l *loop) buildOne(d Deployment) (o outcome) {
 			o = outcome{err: fmt.Errorf("build: panic: %v", p)}
 		}
 	}()
-	def := new(apidef.API)
-	if err := json.Unmarshal(d.Definition, def); err != nil {
+	b, err := bundle.Decode(d.Bundle)
+	if err != nil {
 		return outcome{err: fmt.Errorf("%w: %w", errUnreadable, err)}
 	}
-	api, err := flow.New(l.cfg, flow.Deployment{ID: d.ID, Organization: d.Organization, Environment: d.Environment,
-		Revision: d.Revision, DeployedAt: d.DeployedAt, API: def})
-	return outcome{api: api, err: err}
+	api, err := flow.New(l.cfg, flow.Deployment{ID: d.ID, Organization: b.Organization, Environment: b.Environment,
+		Revision: d.Revision, DeployedAt: b.DeployedAt, API: b.API})
+	return outcome{api: api, err: err, deployedAt: b.DeployedAt}
 }

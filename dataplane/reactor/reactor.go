@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/sluice-gateway/sluice/dataplane/flow"
 	"github.com/sluice-gateway/sluice/dataplane/table"
@@ -27,13 +26,9 @@ type Update struct {
 
 // Deployment is one revision of an API.
 type Deployment struct {
-	ID           string
-	Organization string
-	Environment  string
-	Tags         []string
-	Revision     uint64
-	Definition   []byte // the normal form of apidef.API as JSON, plans included
-	DeployedAt   time.Time
+	ID       string
+	Revision uint64
+	Bundle   []byte // see proto/bundle
 }
 
 // State says what became of a deployment.

@@ -67,7 +67,7 @@ func (l *loop) record(u Update, wanted []Deployment, built []outcome, served []R
 }
 
 func (l *loop) recordOne(d Deployment, o outcome) {
-	s := Status{Result: o.result, DeployedAt: d.DeployedAt, Since: time.Now()}
+	s := Status{Result: o.result, DeployedAt: o.deployedAt, Since: time.Now()}
 	if o.api != nil {
 		s.Name, s.Routes, s.Warnings = o.api.Info.Name, o.api.Routes, o.api.Warnings
 		for _, w := range s.Warnings {

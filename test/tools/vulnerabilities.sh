@@ -9,7 +9,7 @@ readonly tool=golang.org/x/vuln/cmd/govulncheck@v1.8.0
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 status=0
-go run "$tool" -tags e2e ./... >"$out" 2>&1 || status=$?
+test/tools/checker.sh "$tool" -tags e2e ./... >"$out" 2>&1 || status=$?
 cat "$out"
 [ "$status" != 0 ] || exit 0
 if grep -q '^govulncheck: fetching vulnerabilities: ' "$out"; then

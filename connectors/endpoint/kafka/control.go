@@ -151,7 +151,11 @@ func (c *control) committed(ctx context.Context, group string, topics []string) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, controlTimeout)
 	defer cancel()
-	found, err := admin.FetchOffsets(ctx, group)
+	var found kadm.OffsetResponses
+	err = patiently(ctx, func() (err error) {
+		found, err = admin.FetchOffsets(ctx, group)
+		return err
+	})
 	if errors.Is(err, kerr.GroupIDNotFound) { // never used
 		return nil, nil
 	}
@@ -184,8 +188,26 @@ func (c *control) commit(ctx context.Context, group string, lay *layout, vec vec
 	for i, next := range vec {
 		save.AddOffset(lay.places[i].topic, lay.places[i].partition, next, -1)
 	}
-	if err := admin.CommitAllOffsets(ctx, group, save); err != nil {
+	if err := patiently(ctx, func() error { return admin.CommitAllOffsets(ctx, group, save) }); err != nil {
 		return fmt.Errorf("save the offsets of group %s: %w", group, err)
 	}
 	return nil
+}
+
+// patiently repeats what fails for a reason that passes, such as a coordinator that is about to be elected, until ctx
+// ends. franz-go gives up on some of them at once.
+func patiently(ctx context.Context, try func() error) error {
+	for fails := 1; ; fails++ {
+		err := try()
+		if err == nil || !kerr.IsRetriable(err) {
+			return err
+		}
+		wait := time.NewTimer(backoff(fails))
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			return err
+		}
+	}
 }

@@ -10,15 +10,12 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
-	"go.uber.org/goleak"
 
 	"github.com/sluice-gateway/sluice/connectors"
 	"github.com/sluice-gateway/sluice/qos"
 	"github.com/sluice-gateway/sluice/qos/exchange"
 	"github.com/sluice-gateway/sluice/qos/message"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // bed is a fake cluster with an endpoint on it that runs.
 type bed struct {
