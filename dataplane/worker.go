@@ -36,7 +36,7 @@ var (
 type Config struct {
 	ID, Name, Version string // of the node
 	AdminToken        string
-	Server            server.Config // MaxBody and WriteTimeout come from Limits
+	Server            server.Config // MaxBody, WriteTimeout and Grace come from Limits
 	Limits            connectors.Limits
 	Brokers           map[string]string // see connectors.Env
 	Tags              []string          // sharding tags
@@ -96,7 +96,7 @@ func New(cfg Config, deps Deps) (*Worker, error) {
 	w := &Worker{counters: deps.Counters}
 	w.reactor = reactor.New(flow.Config{Entrypoints: deps.Entrypoints, Endpoints: deps.Endpoints, Limits: cfg.Limits,
 		Brokers: cfg.Brokers, Tags: cfg.Tags, Log: deps.Log, Meter: deps.Meter.Meter(scope), Counters: deps.Counters})
-	cfg.Server.MaxBody, cfg.Server.WriteTimeout = cfg.Limits.MaxBody, cfg.Limits.WriteTimeout
+	cfg.Server.MaxBody, cfg.Server.WriteTimeout, cfg.Server.Grace = cfg.Limits.MaxBody, cfg.Limits.WriteTimeout, cfg.Limits.Drain
 	if deps.Tracer != nil {
 		cfg.Server.Tracer = deps.Tracer.Tracer(scope)
 	}
