@@ -81,22 +81,22 @@ func read(p parsed) (*Document, Problems) {
 		return nil, p.problems
 	}
 	e := open(p.root)
-	r := &reader{dialect: e.dialect, problems: p.problems, origins: origins{"": e.at}}
+	r := &reader{dialect: e.dialect, origins: origins{"": e.at}}
+	for _, problem := range p.problems {
+		r.add(problem)
+	}
 	doc := &Document{Dialect: e.dialect, tree: p.root, origins: r.origins}
 	if r.refuseOther(p.root, e) {
-		return nil, doc.place(r.problems)
+		return nil, doc.place(r.all())
 	}
 	doc.readManifest(r)
 	api := apiShape.read(r, e.api, place{from: e.at})
-	if api.Name == "" && e.api.get("name") == nil {
+	if name := e.api.get("name"); name == nil || name.kind == nullKind {
 		api.Name = doc.Name
 	}
 	api.Carried, api.Unknown = r.carried, r.unknown
-	if r.dropped > 0 {
-		r.problems = append(r.problems, Problem{Message: fmt.Sprintf("%d more problems are not shown", r.dropped), Code: CodeLimit, Severity: Error})
-	}
 	doc.API = &api
-	doc.problems = doc.place(r.problems)
+	doc.problems = doc.place(r.all())
 	return doc, doc.problems
 }
 

@@ -67,7 +67,8 @@ func TestDecode_Limits(t *testing.T) {
 		{"values in yaml", "metadata: [" + strings.Repeat("0,", 200_000) + "0]", "more than 200000 values"},
 		{"depth in yaml", "metadata: " + strings.Repeat("[", 100) + strings.Repeat("]", 100), "more than 64 deep"},
 		{"alias of a long text", "a: &a " + strings.Repeat("x", 1<<20) + "\nb: [" + strings.Repeat("*a,", 20) + "*a]\n", "aliases are expanded"},
-		{"problems", `{` + manyMembers(1000) + `"name":1}`, "more problems are not shown"},
+		{"problems", `{"name":1,` + manyMembers(1000) + `"type":1}`, "more problems are not shown"},
+		{"an error among those not shown", `{"listeners":[{` + manyMembers(600) + `"type":"http"},{"type":1}]}`, "more problems are not shown"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -7,12 +7,11 @@ import (
 
 // reader collects what is found while a document is read.
 type reader struct {
-	dialect  Dialect
-	problems Problems
-	dropped  int // problems beyond maxProblems
-	origins  origins
-	carried  map[string]json.RawMessage
-	unknown  map[string]json.RawMessage
+	collector
+	dialect Dialect
+	origins origins
+	carried map[string]json.RawMessage
+	unknown map[string]json.RawMessage
 }
 
 func (r *reader) fail(at place, code, format string, args ...any) {
@@ -24,11 +23,7 @@ func (r *reader) warn(at place, code, format string, args ...any) {
 }
 
 func (r *reader) report(at place, s Severity, code, message string) {
-	if len(r.problems) >= maxProblems {
-		r.dropped++
-		return
-	}
-	r.problems = append(r.problems, Problem{Pointer: at.from, Message: message, Code: code, Severity: s})
+	r.add(Problem{Pointer: at.from, Message: message, Code: code, Severity: s})
 }
 
 // want tells whether n is of the wanted kind, and reports it where it is not.

@@ -89,11 +89,15 @@ func member[T, V any](name string, of func(*T) *V, c codec[V], options ...option
 }
 
 // find is the entry of n that holds the member, under whichever of its names. A second one is an error, a name of
-// the past or of the manifest a warning.
-func (m naming) find(r *reader, n *node, at place) *entry {
+// the past or of the manifest a warning, and null is as good as absent. It adds to known what it takes for its own.
+func (m naming) find(r *reader, n *node, at place, known map[string]bool) *entry {
 	var found *entry
 	for _, e := range n.entries {
-		if !m.goesBy(e.name) || e.value.kind == nullKind {
+		if !m.goesBy(e.name) {
+			continue
+		}
+		known[e.name] = true
+		if e.value.kind == nullKind {
 			continue
 		}
 		here := e.place(at, m.name)
@@ -153,7 +157,7 @@ func (s *shape[T]) read(r *reader, n *node, at place) (t T) {
 	}
 	known := map[string]bool{}
 	for _, f := range s.fields {
-		e := f.find(r, n, at)
+		e := f.find(r, n, at, known)
 		if e == nil {
 			continue
 		}
@@ -162,11 +166,6 @@ func (s *shape[T]) read(r *reader, n *node, at place) (t T) {
 			r.origins[here.to] = here.from
 		}
 		f.read(r, e.value, here, &t)
-	}
-	for _, f := range s.fields {
-		for _, e := range n.entries {
-			known[e.name] = known[e.name] || f.goesBy(e.name)
-		}
 	}
 	s.keep(r, n, at, known)
 	if s.settle != nil {

@@ -71,7 +71,7 @@ func (d *Document) Validate(env Validation) Problems {
 	c.checkAPI()
 	all := slices.Clone(d.problems)
 	unreadable := all.Errors()
-	for _, p := range c.problems {
+	for _, p := range c.all() {
 		p.Pointer = d.origins.of(p.Pointer)
 		told := func(e Problem) bool { return within(p.Pointer, e.Pointer) }
 		if !slices.ContainsFunc(unreadable, told) {
@@ -91,9 +91,9 @@ func (a *API) Validate(env Validation) Problems {
 
 // checker collects what the rules find, with pointers into the normal form.
 type checker struct {
-	api      *API
-	env      Validation
-	problems Problems
+	collector
+	api *API
+	env Validation
 }
 
 func (c *checker) fail(at, code, format string, args ...any) {
@@ -105,9 +105,7 @@ func (c *checker) warn(at, code, format string, args ...any) {
 }
 
 func (c *checker) report(at string, s Severity, code, message string) {
-	if len(c.problems) < maxProblems {
-		c.problems = append(c.problems, Problem{Pointer: at, Message: message, Code: code, Severity: s})
-	}
+	c.add(Problem{Pointer: at, Message: message, Code: code, Severity: s})
 }
 
 // adopt takes over problems that a connector or policy found in its settings.
@@ -149,34 +147,6 @@ func (c *checker) checkNative() {
 		if s := g.Services; s != nil && (s.Discovery != nil || s.HealthCheck != nil) {
 			c.fail(itemOf("/endpointGroups", i)+"/services", CodeNativeUnsupported, "an endpoint group of a native API has no services")
 		}
-	}
-}
-
-// checkResources wants a name and a type of every resource that is not a reference (spec 9.8), and a key and a name
-// only once.
-func (c *checker) checkResources() {
-	names := map[string]bool{}
-	for i, r := range c.api.Resources {
-		at := itemOf("/resources", i)
-		if len(r.Ref) > 0 {
-			continue
-		}
-		if r.Name == "" {
-			c.fail(at+"/name", CodeMemberMissing, "is required: policies find the resource by it")
-		} else if names[r.Name] {
-			c.fail(at+"/name", CodeValueInvalid, "%s is the name of another resource; choose another", r.Name)
-		}
-		names[r.Name] = true
-		if r.Type == "" {
-			c.fail(at+"/type", CodeMemberMissing, "is required, e.g. oauth2-am-resource")
-		}
-	}
-	keys := map[string]bool{}
-	for i, p := range c.api.Properties {
-		if keys[p.Key] && p.Key != "" {
-			c.warn(itemOf("/properties", i)+"/key", CodeMemberIgnored, "%s stands twice; the last value counts", p.Key)
-		}
-		keys[p.Key] = true
 	}
 }
 

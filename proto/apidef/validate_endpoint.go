@@ -1,9 +1,6 @@
 package apidef
 
-import (
-	"encoding/json"
-	"strings"
-)
+import "strings"
 
 // checkGroups applies the rules of spec 1.6.
 func (c *checker) checkGroups() {
@@ -108,25 +105,4 @@ func (c *checker) checkService(at string, s *Service) {
 	if s != nil && s.Type == "" && enabled(s.Enabled) {
 		c.fail(at+"/type", CodeMemberMissing, "is required")
 	}
-}
-
-// flags reads switches out of an opaque object: the value at a path of names, or false.
-type flags struct{ root *node }
-
-func openFlags(v json.RawMessage) flags {
-	n, _ := parseJSON(v)
-	return flags{n}
-}
-
-func (f flags) at(names ...string) *node {
-	n := f.root
-	for _, name := range names {
-		n = n.get(name)
-	}
-	return n
-}
-
-func (f flags) on(names ...string) bool {
-	n := f.at(names...)
-	return n != nil && n.kind == flagKind && n.text == "true"
 }

@@ -1,7 +1,6 @@
 package apidef
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 )
@@ -108,62 +107,6 @@ func (c *checker) checkSelector(at string, s Selector) {
 			if info, ok := c.env.Entrypoint(typ); !ok || info.API != TypeMessage {
 				c.fail(itemOf(at+"/entrypoints", i), CodeSelectorEntrypoint, "%s is no entrypoint of message APIs%s", typ, known(c.env.EntrypointTypes))
 			}
-		}
-	}
-}
-
-// checkResponseTemplates checks the status and the media types (spec 1.12).
-func (c *checker) checkResponseTemplates() {
-	for key, byType := range c.api.ResponseTemplates {
-		for mediaType, t := range byType {
-			at := childOf(childOf("/responseTemplates", key), mediaType)
-			if t.Status != 0 && (t.Status < 100 || t.Status > 599) {
-				c.fail(at+"/status", CodeResponseTemplate, "%d is no HTTP status; a status is 100 to 599", t.Status)
-			}
-			if !strings.Contains(mediaType, "/") {
-				c.fail(at, CodeResponseTemplate, "%q is no media type; write one like application/json, or */* for all", mediaType)
-			}
-		}
-	}
-}
-
-// checkAnalytics applies the rules of spec 1.9.
-func (c *checker) checkAnalytics() {
-	a := c.api.Analytics
-	if a == nil {
-		return
-	}
-	if s := a.MessageSampling; s != nil {
-		if c.api.Type == TypeProxy {
-			c.fail("/analytics/messageSampling", CodeAnalyticsIncompatible, "a proxy API has no messages to sample; remove it")
-		} else {
-			c.checkSampling("/analytics/messageSampling/value", s)
-		}
-	}
-	if len(a.Logging) > 0 {
-		c.checkLogging(a.Logging)
-	}
-}
-
-func (c *checker) checkLogging(logging json.RawMessage) {
-	const at = "/analytics/logging"
-	log := openFlags(logging)
-	if (log.on("mode", "entrypoint") || log.on("mode", "endpoint")) && (log.at("phase") == nil || log.at("content") == nil) {
-		c.fail(at, CodeLoggingInvalid, "says where to log but not what; add phase and content")
-	}
-	switch c.api.Type {
-	case TypeProxy:
-		for _, name := range []string{"messageHeaders", "messagePayload", "messageMetadata"} {
-			if log.on("content", name) {
-				c.fail(at+"/content/"+name, CodeLoggingIncompatible, "a proxy API has no messages to log; remove it")
-			}
-		}
-		if n := log.at("messageCondition"); n != nil && n.text != "" {
-			c.fail(at+"/messageCondition", CodeLoggingIncompatible, "a proxy API has no messages to log; remove it")
-		}
-	case TypeMessage:
-		if log.on("content", "payload") {
-			c.fail(at+"/content/payload", CodeLoggingIncompatible, "a message API logs messages; write messagePayload")
 		}
 	}
 }

@@ -13,7 +13,7 @@ func (c *checker) checkPlans() {
 			c.fail(at+"/id", CodePlanInvalid, "%s is the id of another plan", p.ID)
 		}
 		ids[p.ID] = true
-		if p.keyless() && p.served() {
+		if p.keyless() && p.Served() {
 			if keyless != "" {
 				c.fail(at+"/security/type", CodePlanInvalid, "an API has one key-less plan, and %s is one already; close it or choose another security", keyless)
 			}
@@ -28,8 +28,8 @@ func (c *checker) checkPlans() {
 
 func (p *Plan) keyless() bool { return p.Security != nil && p.Security.Type == securityKeyless }
 
-// served tells whether gateways serve the plan.
-func (p *Plan) served() bool { return p.Status == PlanPublished || p.Status == PlanDeprecated }
+// Served tells whether gateways serve the plan (spec 1.11).
+func (p *Plan) Served() bool { return p.Status == PlanPublished || p.Status == PlanDeprecated }
 
 func (c *checker) checkSecurity(at string, p *Plan) {
 	if p.Mode == planPush {
