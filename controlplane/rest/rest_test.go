@@ -1,193 +1,17 @@
 package rest
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"log/slog"
-	"maps"
-	"net/http"
-	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
-	"go.opentelemetry.io/otel/metric/noop"
-	"go.uber.org/goleak"
-
-	"github.com/sluice-gateway/sluice/controlplane/fsm"
-	"github.com/sluice-gateway/sluice/controlplane/store"
 	"github.com/sluice-gateway/sluice/proto/apidef"
-	"github.com/sluice-gateway/sluice/proto/command"
 	"github.com/sluice-gateway/sluice/proto/management"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-const (
-	token = "0123456789abcdef0123456789abcdef"
-	root  = "/management/organizations/DEFAULT/environments/DEFAULT/v4/apis"
-)
-
-// replica is the state machine with no cluster around it.
-type replica struct {
-	mu    sync.Mutex
-	fsm   *fsm.FSM
-	index uint64 // guarded by mu
-	err   error  // answers everything where it is set
-	// before runs ahead of a command, once: the change of somebody else who was first.
-	before func()
-}
-
-func (r *replica) Propose(_ context.Context, cmd *command.Command) (*command.Result, error) {
-	if r.err != nil {
-		return nil, r.err
-	}
-	if f := r.before; f != nil {
-		r.before = nil
-		f()
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.index++
-	cmd.AtMs = 1_700_000_000_000 + int64(r.index)
-	b, err := command.Marshal(cmd)
-	if err != nil {
-		return nil, err
-	}
-	return r.fsm.Apply(r.index, b), nil
-}
-
-func (r *replica) Read(context.Context) (*fsm.State, error) { return r.fsm.State(), r.err }
-func (r *replica) State() *fsm.State                        { return r.fsm.State() }
-
-type fakeCluster struct{ err error }
-
-func (fakeCluster) Status() (store.Status, error) {
-	return store.Status{NodeID: "n0", State: "leader", LeaderID: "n0", Members: []store.Member{{ID: "n0", Address: "127.0.0.1:1", Voter: true, Leader: true}}}, nil
-}
-func (c fakeCluster) AddMember(context.Context, string, string) error { return c.err }
-func (c fakeCluster) RemoveMember(context.Context, string) error      { return c.err }
-
-// fakeRollout answers with what a test says workers made of a revision.
-type fakeRollout struct {
-	outcomes func(api string, revision uint64) []management.WorkerOutcome
-	late     bool // some worker never says anything
-}
-
-func (f fakeRollout) Await(ctx context.Context, api string, revision uint64) ([]management.WorkerOutcome, error) {
-	if f.late {
-		<-ctx.Done()
-		return f.outcomes(api, revision), ctx.Err()
-	}
-	return f.outcomes(api, revision), nil
-}
-func (f fakeRollout) Outcomes(api string, revision uint64) []management.WorkerOutcome {
-	return f.outcomes(api, revision)
-}
-func (fakeRollout) Workers() []management.Worker { return []management.Worker{{ID: "w1", Live: true}} }
-
-// server is a management API under test.
-type server struct {
-	t *testing.T
-	h http.Handler
-	r *replica
-}
-
-func newServer(t *testing.T, change ...func(*Config, *Deps)) *server {
-	t.Helper()
-	r := &replica{fsm: fsm.New()}
-	cfg := Config{Token: token}
-	deps := Deps{
-		Replica: r, Cluster: fakeCluster{}, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Meter: noop.Meter{},
-		Validate:   func(d *apidef.Document) apidef.Problems { return d.Validate(apidef.Validation{}) },
-		Deployable: func(*apidef.API) apidef.Problems { return nil },
-	}
-	for _, c := range change {
-		c(&cfg, &deps)
-	}
-	s, err := New(cfg, deps)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &server{t: t, h: s.Handler(), r: r}
-}
-
-// answerOf is an answer with its body decoded.
-type answerOf struct {
-	*httptest.ResponseRecorder
-	body map[string]any
-}
-
-// do sends a request; headers are name, value pairs.
-func (s *server) do(method, path, body string, headers ...string) answerOf {
-	s.t.Helper()
-	var in io.Reader
-	if body != "" {
-		in = strings.NewReader(body)
-	}
-	r := httptest.NewRequestWithContext(s.t.Context(), method, path, in)
-	r.Header.Set("Authorization", "Bearer "+token)
-	for i := 0; i+1 < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	a := answerOf{ResponseRecorder: httptest.NewRecorder()}
-	s.h.ServeHTTP(a, r)
-	if strings.HasPrefix(a.Header().Get("Content-Type"), "application/json") && a.Body.Len() > 0 {
-		_ = json.Unmarshal(a.Body.Bytes(), &a.body) // lists stay nil
-	}
-	return a
-}
-
-// want fails unless the status and, for errors, the technical code are these and the error body is whole.
-func (a answerOf) want(t *testing.T, status int, code string) answerOf {
-	t.Helper()
-	if a.Code != status {
-		t.Fatalf("status %d, want %d: %s", a.Code, status, a.Body)
-	}
-	if status < 400 {
-		return a
-	}
-	if a.body["technicalCode"] != code || a.body["message"] == "" || a.body["http_status"] != float64(status) || a.body["httpStatus"] != float64(status) {
-		t.Fatalf("want code %s in %s", code, a.Body)
-	}
-	return a
-}
-
-// definition is a message API from http-post to mock, with the members given added or replaced.
-func definition(members map[string]any) string {
-	d := map[string]any{
-		"name": "Orders", "apiVersion": "1.0", "definitionVersion": "4.0.0", "type": "message", "description": "d",
-		"listeners":      []any{map[string]any{"type": "http", "paths": []any{map[string]any{"path": "/orders"}}, "entrypoints": []any{map[string]any{"type": "http-post"}}}},
-		"endpointGroups": []any{map[string]any{"name": "default", "type": "mock", "endpoints": []any{map[string]any{"name": "one", "type": "mock"}}}},
-	}
-	maps.Copy(d, members)
-	b, _ := json.Marshal(d)
-	return string(b)
-}
-
-func at2(path string) map[string]any {
-	return map[string]any{"listeners": []any{map[string]any{"type": "http", "paths": []any{map[string]any{"path": path}}, "entrypoints": []any{map[string]any{"type": "http-post"}}}}}
-}
-
-const keylessJSON = `{"name": "Free", "security": {"type": "KEY_LESS"}, "status": "published"}`
-
-// create makes an API and returns its id.
-func (s *server) create(members map[string]any) string {
-	s.t.Helper()
-	a := s.do("POST", root+"/", definition(members)).want(s.t, 201, "")
-	id, _ := a.body["id"].(string)
-	return id
-}
-
-// created makes an API with a published keyless plan.
-func (s *server) created() string {
-	id := s.create(nil)
-	s.do("POST", root+"/"+id+"/plans", keylessJSON).want(s.t, 201, "")
-	return id
-}
 
 func TestAPI_Life(t *testing.T) {
 	t.Parallel()
@@ -284,10 +108,10 @@ func TestAPI_Errors(t *testing.T) {
 		{"OpenAPI without token", "GET", "/management/openapi.json", "", []string{"Authorization", ""}, 401, management.CodeUnauthorized},
 		{"unknown path without token", "GET", "/management/nope", "", []string{"Authorization", ""}, 401, management.CodeUnauthorized},
 	}
+	shared := newServer(t)
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			newServer(t).do(c.method, c.path, c.body, c.headers...).want(t, c.status, c.code)
+			shared.in(t, "DEFAULT").do(c.method, c.path, c.body, c.headers...).want(t, c.status, c.code)
 		})
 	}
 }
@@ -303,9 +127,9 @@ func TestRefusals_EveryCode(t *testing.T) {
 		code   string
 	}{
 		{"id exists", func(s *server) string { return s.create(map[string]any{"id": "a"}) },
-			func(s *server, _ string) answerOf { return s.do("POST", root, definition(map[string]any{"id": "a"})) }, 400, management.CodeAPIExists},
-		{"path exists", (*server).created, func(s *server, _ string) answerOf { return s.do("POST", root, definition(nil)) }, 400, management.CodePathExists},
-		{"path below", (*server).created, func(s *server, _ string) answerOf { return s.do("POST", root, definition(at2("/orders/new/"))) }, 400, management.CodePathExists},
+			func(s *server, _ string) answerOf { return s.do("POST", s.root, definition(map[string]any{"id": "a"})) }, 400, management.CodeAPIExists},
+		{"path exists", (*server).created, func(s *server, _ string) answerOf { return s.do("POST", s.root, definition(nil)) }, 400, management.CodePathExists},
+		{"path below", (*server).created, func(s *server, _ string) answerOf { return s.do("POST", s.root, definition(at2("/orders/new/"))) }, 400, management.CodePathExists},
 		{"type", (*server).created, func(s *server, one string) answerOf {
 			return s.do("PUT", one, definition(map[string]any{"type": "proxy", "listeners": []any{map[string]any{"type": "http", "paths": []any{map[string]any{"path": "/p"}}, "entrypoints": []any{map[string]any{"type": "http-proxy"}}}},
 				"endpointGroups": []any{map[string]any{"name": "default", "type": "http-proxy", "endpoints": []any{map[string]any{"name": "one", "type": "http-proxy"}}}}}))
@@ -324,7 +148,7 @@ func TestRefusals_EveryCode(t *testing.T) {
 		{"second keyless plan", (*server).created, func(s *server, one string) answerOf { return s.do("POST", one+"/plans", keylessJSON) }, 400, management.CodePlanKeyless},
 		{"plan exists", func(s *server) string {
 			id := s.create(nil)
-			s.do("POST", root+"/"+id+"/plans", `{"id": "p", "name": "p", "security": {"type": "jwt"}}`).want(s.t, 201, "")
+			s.do("POST", s.root+"/"+id+"/plans", `{"id": "p", "name": "p", "security": {"type": "jwt"}}`).want(s.t, 201, "")
 			return id
 		}, func(s *server, one string) answerOf {
 			return s.do("POST", one+"/plans", `{"id": "p", "name": "p", "security": {"type": "jwt"}}`)
@@ -344,11 +168,11 @@ func TestRefusals_EveryCode(t *testing.T) {
 			return s.do("POST", one+"/deploy", "", "If-Match", `"1"`)
 		}, 412, management.CodePrecondition},
 	}
-	for _, c := range cases {
+	shared := newServer(t)
+	for i, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			s := newServer(t)
-			one := root + "/" + c.setup(s)
+			s := shared.in(t, fmt.Sprint("env", i))
+			one := s.root + "/" + c.setup(s)
 			before := s.r.State().Len()
 			c.do(s, one).want(t, c.status, c.code)
 			if s.r.State().Len() != before {
@@ -412,6 +236,36 @@ func TestCreate_ListsEveryProblemAndWarning(t *testing.T) {
 	warnings, _ := a.body["warnings"].([]any)
 	if len(warnings) < 2 || a.body["surprise"] != float64(1) || a.body["state"] != "STOPPED" {
 		t.Fatalf("an unknown member is not kept and told: %s", a.Body)
+	}
+}
+
+// TestSeeds_AreStoredAndListed posts the definitions that users were promised, as they are printed.
+func TestSeeds_AreStoredAndListed(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	files, err := filepath.Glob("../../proto/apidef/testdata/seeds/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored := 0
+	for _, file := range files {
+		if !slices.Contains([]string{".json", ".yaml"}, filepath.Ext(file)) {
+			continue
+		}
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := s.do("POST", root+"/", string(b), "Content-Type", "application/json").want(t, 201, "")
+		one := fmt.Sprint(root, "/", a.body["id"])
+		again := s.do("PUT", one, string(b)).want(t, 200, "")
+		if len(again.body["plans"].([]any)) != len(a.body["plans"].([]any)) {
+			t.Errorf("%s: applied twice, its plans are %v", file, again.body["plans"])
+		}
+		stored++
+	}
+	if list := s.do("GET", root, "").want(t, 200, ""); len(list.body["data"].([]any)) != stored || stored < 4 {
+		t.Fatalf("%d of %d seeds are listed", len(list.body["data"].([]any)), stored)
 	}
 }
 

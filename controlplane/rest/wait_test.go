@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,8 +14,6 @@ import (
 	"github.com/sluice-gateway/sluice/controlplane/store"
 	"github.com/sluice-gateway/sluice/proto/apidef"
 	"github.com/sluice-gateway/sluice/proto/management"
-
-	"context"
 )
 
 // workers sets what the workers make of every revision, or that they never say.
