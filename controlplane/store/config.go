@@ -11,10 +11,11 @@ import (
 	"github.com/sluice-gateway/sluice/controlplane/fsm"
 )
 
-// Timings of raft. A killed leader costs: until a follower misses it, heartbeatTimeout to twice that (raft draws it
-// at random); one election round, some milliseconds on a LAN; and where two candidates split the vote, electionTimeout
-// to twice that once more. So writes are accepted again after 0.5 to 1.1 s, 2.1 s with a split vote, which pre-vote
-// makes rare.
+// Timings of raft. A killed leader costs: until its followers miss it, heartbeatTimeout to twice that (raft draws it at
+// random; with pre-vote a candidate needs the others to have missed it too, so the slowest of a quorum counts); one
+// election round, some milliseconds on a LAN; where the first candidate was too early or the vote was split,
+// electionTimeout to twice that once more. Measured with three nodes on 2 cores: 0.85 to 1.2 s until the next write is
+// accepted (TestStore_CrashedLeaderIsReplaced).
 // Lower values are not safe on a small busy machine: a leader that cannot reach a quorum for leaderLease steps down, and
 // a process on 2 loaded cores does lose 100 ms to its neighbours and some 10 ms to a slow fsync.
 const (

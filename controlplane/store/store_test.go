@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -320,4 +321,32 @@ func FuzzReadFrame(f *testing.F) {
 		}
 		far.Close()
 	})
+}
+
+// crash stops a node as kill -9 would: without a word to the others.
+func (n *node) crash(t *testing.T) {
+	t.Helper()
+	n.mux.Close()
+	n.transport.CloseStreams()
+	if err := n.raft.Shutdown().Error(); err != nil {
+		t.Fatal(err)
+	}
+	n.halt(t)
+}
+
+// TestStore_CrashedLeaderIsReplaced measures how long a crashed leader keeps writes waiting. The bound is generous,
+// since the machine may be busy; config.go says what to expect.
+func TestStore_CrashedLeaderIsReplaced(t *testing.T) {
+	nodes := cluster(t, 3)
+	write(t, put("before"), nodes...)
+	old := leader(t, nodes...)
+	old.crash(t)
+	began := time.Now()
+	rest := slices.DeleteFunc(slices.Clone(nodes), func(n *node) bool { return n == old })
+	write(t, put("after"), rest...)
+	took := time.Since(began)
+	t.Logf("writes are accepted again after %s", took)
+	if took > 5*time.Second {
+		t.Fatalf("writes were refused for %s", took)
+	}
 }
