@@ -59,7 +59,7 @@ func (s *State) claim(old []Claim, a *API) *command.Error {
 		if o := s.API(owner); o != nil {
 			name = o.Name
 		}
-		params := []string{"host", c.Host, "path", c.Path, "kind", c.Kind.String(), "conflictsWith", place, "api", owner}
+		params := []string{"host", c.Host, "path", c.Path, "kind", strings.ToLower(strings.TrimPrefix(c.Kind.String(), "KIND_")), "conflictsWith", place, "api", owner}
 		if c.Kind == command.Claim_KIND_HTTP {
 			return refuse(command.Code_CODE_PATH_CONFLICT, params,
 				"Path [%s] already exists: API %q (%s) of this environment serves [%s]; choose another path or host", c.Path, name, owner, place)

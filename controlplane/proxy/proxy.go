@@ -2,13 +2,14 @@
 // rest, for as long as the caller waits. A command carries one request id through all attempts and the state machine
 // answers an id it knows with the first result, so a change whose answer was lost is made once.
 //
-// It starts no goroutine.
+// It starts no goroutine that outlives a call.
 package proxy
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -127,10 +128,23 @@ func (p *Proxy) tell(ctx context.Context, req *peer.Request) error {
 	})
 }
 
+// ask sends a request to the leader. Where another one takes over meanwhile, it gives up at once: a leader behind a cut
+// link does not answer, and does not refuse either.
 func (p *Proxy) ask(ctx context.Context, leader *store.Leadership, req *peer.Request) (*peer.Response, error) {
 	if leader.Address == "" {
 		return nil, store.ErrNotLeader
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel()
+	watch.Go(func() {
+		select {
+		case <-leader.Changed():
+			cancel()
+		case <-ctx.Done():
+		}
+	})
 	return p.node.Ask(ctx, leader.Address, req) //nolint:wrapcheck // retry sorts these errors
 }
 

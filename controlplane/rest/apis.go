@@ -3,6 +3,7 @@ package rest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -92,7 +93,7 @@ func (s *Server) createAPI(ctx context.Context, in *createInput) (*apiOutput, er
 		return nil, err
 	}
 	if e := result.GetError(); e != nil {
-		return nil, located(refused(e), e, doc)
+		return nil, locate(refused(e), doc)
 	}
 	t := Target{Scope: in.Scope, API: id}
 	a, err := t.find(s.deps.Replica.State())
@@ -165,20 +166,24 @@ func matchPlan(old *fsm.API, p apidef.Plan, taken map[string]bool) *fsm.Plan {
 	return nil
 }
 
-// located adds where in the body a refused path or host stands.
-func located(p *Problem, e *command.Error, doc *apidef.Document) *Problem {
+// locate adds where in the body the value stands that was refused.
+func locate(err error, doc *apidef.Document) error {
+	var p *Problem
+	if !errors.As(err, &p) {
+		return err
+	}
 	var pointer string
-	switch e.GetCode() {
-	case command.Code_CODE_PATH_CONFLICT, command.Code_CODE_HOST_CONFLICT:
+	switch p.TechnicalCode {
+	case management.CodePathExists, management.CodeHostExists:
 		pointer = claimPointer(doc.API, p.Parameters["host"], p.Parameters["path"])
-	case command.Code_CODE_LIFECYCLE_INVALID:
+	case management.CodeLifecycle:
 		pointer = "/lifecycleState"
-	case command.Code_CODE_TYPE_CHANGED:
+	case management.CodeAPIType:
 		pointer = "/type"
-	case command.Code_CODE_API_EXISTS:
+	case management.CodeAPIExists:
 		pointer = "/id"
 	default:
-		return p
+		return err
 	}
 	p.Details = []management.Detail{{Message: p.Message, Location: doc.Origin(pointer), TechnicalCode: p.TechnicalCode}}
 	return p
@@ -273,20 +278,6 @@ func (s *Server) updateAPI(ctx context.Context, in *updateInput) (*apiOutput, er
 		return nil, err
 	}
 	return s.output(a, extras{warnings: warnings})
-}
-
-// locate adds where in the body the refused value stands.
-func locate(err error, doc *apidef.Document) error {
-	p, ok := err.(*Problem) //nolint:errorlint // change returns it bare
-	if !ok {
-		return err
-	}
-	for code, a := range refusals {
-		if a.code == p.TechnicalCode {
-			return located(p, &command.Error{Code: code}, doc)
-		}
-	}
-	return err
 }
 
 // closedBy names the open plans that a definition leaves out.

@@ -62,6 +62,7 @@ func (s *Server) await(ctx context.Context, api string, revision uint64, wait ti
 	}
 	bounded, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	defer context.AfterFunc(stopping(ctx), cancel)()
 	workers, err := s.deps.Rollout.Await(bounded, api, revision)
 	if err != nil && bounded.Err() == nil {
 		return nil, s.fail(fmt.Errorf("wait for workers: %w", err))
@@ -83,6 +84,8 @@ func (s *Server) await(ctx context.Context, api string, revision uint64, wait ti
 		p := problem(http.StatusBadRequest, management.CodeRolloutFailed, fmt.Sprintf(
 			"Revision %d is stored, but %d of %d workers cannot build it and serve what they served before: %s", revision, len(failed), len(workers), failed[0].Error))
 		return nil, p.outcomes(revision, r.Confirmed, failed)
+	case len(workers) == 0: // nobody is there to wait for, and the answer says so
+		r.Workers = []management.WorkerOutcome{}
 	case err != nil || len(pending) > 0:
 		p := problem(http.StatusGatewayTimeout, management.CodeRolloutPending, fmt.Sprintf(
 			"Revision %d is stored, and after %s %d of %d workers have confirmed it; GET .../deployments tells how it goes on", revision, wait, r.Confirmed, len(workers)))
@@ -99,7 +102,11 @@ func (p *Problem) outcomes(revision uint64, confirmed int, workers []management.
 		if message == "" {
 			message = "has not said yet; it serves revision " + strconv.FormatUint(w.Revision, 10)
 		}
-		p.Details = append(p.Details, management.Detail{Message: message, Location: "worker " + w.Worker, TechnicalCode: p.TechnicalCode})
+		where := "control plane" // it could not send the revision
+		if w.Worker != "" {
+			where = "worker " + w.Worker
+		}
+		p.Details = append(p.Details, management.Detail{Message: message, Location: where, TechnicalCode: p.TechnicalCode})
 	}
 	return p
 }

@@ -67,8 +67,8 @@ type Cluster interface {
 // Rollout tells what workers make of what is deployed; controlplane/push does, through cmd.
 type Rollout interface {
 	// Await returns when every live worker has said what it made of the API at this revision or a later one: it serves
-	// it, has dropped it, or could not build it. Where ctx ends first, it returns what is known with ctx's error;
-	// workers that have not said yet are WorkerPending. No live worker is an empty list at once.
+	// it, has dropped it, or could not build it. It may return early where one could not. Where ctx ends first, it returns
+	// what is known with an error; workers that have not said yet are WorkerPending. No live worker is an empty list.
 	Await(ctx context.Context, apiID string, revision uint64) ([]management.WorkerOutcome, error)
 	// Outcomes is what each live worker makes of the API at this revision, now.
 	Outcomes(apiID string, revision uint64) []management.WorkerOutcome
@@ -146,8 +146,10 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	server := &http.Server{
 		Handler: s.Handler(), ReadTimeout: readTimeout, ReadHeaderTimeout: readTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-		ErrorLog:    slog.NewLogLogger(s.deps.Log.Handler(), slog.LevelDebug), // broken clients
-		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		ErrorLog: slog.NewLogLogger(s.deps.Log.Handler(), slog.LevelDebug), // broken clients
+		BaseContext: func(net.Listener) context.Context { // requests may end, and those that wait are told to
+			return context.WithValue(context.WithoutCancel(ctx), stoppingKey{}, ctx)
+		},
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(s.deps.Listener) }()
@@ -164,6 +166,16 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	<-served
 	return err
+}
+
+type stoppingKey struct{}
+
+// stopping is done when the server that a request came to stops.
+func stopping(ctx context.Context) context.Context {
+	if run, ok := ctx.Value(stoppingKey{}).(context.Context); ok {
+		return run
+	}
+	return ctx
 }
 
 // nobody is the rollout where no worker is ever known.

@@ -5,11 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"go.opentelemetry.io/otel/metric/noop"
+
+	"github.com/sluice-gateway/sluice/controlplane/fsm"
 	"github.com/sluice-gateway/sluice/controlplane/proxy"
 	"github.com/sluice-gateway/sluice/controlplane/store"
 	"github.com/sluice-gateway/sluice/proto/apidef"
@@ -70,6 +75,75 @@ func TestWait_NotInTime(t *testing.T) {
 	if p := a.body["parameters"].(map[string]any); p["confirmed"] != "1" || p["revision"] == "" {
 		t.Fatalf("parameters %v", p)
 	}
+}
+
+func TestWait_NobodyCame(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, workers(true))
+	one := root + "/" + s.created()
+	a := s.do("POST", one+"?action=START&wait=10ms", "").want(t, 204, "")
+	if got := a.Header().Get(management.HeaderConfirmed); got != "0" {
+		t.Fatalf("confirmed %q", got)
+	}
+}
+
+func TestWait_EndsWhenTheServerStops(t *testing.T) {
+	t.Parallel()
+	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &replica{fsm: fsm.New()}
+	asked := make(chan struct{})
+	rollout := fakeRollout{late: true, outcomes: func(string, uint64) []management.WorkerOutcome {
+		return []management.WorkerOutcome{{Worker: "w0", State: management.WorkerPending}}
+	}}
+	api, err := New(Config{Token: token, AutoKeylessPlan: true}, Deps{
+		Listener: ln, Replica: r, Cluster: fakeCluster{}, Rollout: announced{rollout, asked}, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Meter: noop.Meter{},
+		Validate:   func(d *apidef.Document) apidef.Problems { return d.Validate(apidef.Validation{}) },
+		Deployable: func(*apidef.API) apidef.Problems { return nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{t: t, h: api.Handler(), r: r, root: root}
+	id := s.create(nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- api.Run(ctx) }()
+	go func() {
+		<-asked
+		cancel()
+	}()
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+ln.Addr().String()+root+"/"+id+"?action=START&wait=60s", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.SetBasicAuth("admin", token)
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusGatewayTimeout {
+		t.Fatalf("status %d", resp.StatusCode)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// announced tells when somebody begins to wait.
+type announced struct {
+	fakeRollout
+	asked chan struct{}
+}
+
+func (a announced) Await(ctx context.Context, api string, revision uint64) ([]management.WorkerOutcome, error) {
+	close(a.asked)
+	return a.fakeRollout.Await(ctx, api, revision)
 }
 
 func TestWait_NobodyConnected(t *testing.T) {
