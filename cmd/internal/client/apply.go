@@ -193,15 +193,5 @@ func (a *applier) verdict(failed []error, total int) error {
 	if len(failed) == 1 {
 		return failed[0]
 	}
-	for _, err := range failed {
-		f := describe(err)
-		a.sayError("%s", f.Message)
-	}
-	return &exit{code: ExitCode(failed[0]), err: fmt.Errorf("%d of %d APIs were not applied", len(failed), total)}
-}
-
-func (a *applier) sayError(format string, args ...any) {
-	if !a.format.Machine() {
-		fmt.Fprintf(a.err, format+"\n", args...)
-	}
+	return &severalError{errs: failed, text: fmt.Sprintf("%d of %s were not applied as they stand", len(failed), output.Count(total, "API"))}
 }

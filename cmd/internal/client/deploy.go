@@ -2,12 +2,14 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gateway/sluice/cmd/internal/client/output"
+	"github.com/sluice-gateway/sluice/cmd/internal/client/rest"
 	"github.com/sluice-gateway/sluice/proto/management"
 )
 
@@ -133,7 +135,11 @@ func onAPI(cmd *cobra.Command, do func(context.Context, *session, *management.AP
 		if err != nil {
 			return err
 		}
-		return do(cmd.Context(), s, &api.Value)
+		err = do(cmd.Context(), s, &api.Value)
+		if refusal := (*rest.Refusal)(nil); errors.As(err, &refusal) && refusal.Code == management.CodeAPINotDeployable && len(refusal.Details) == 0 {
+			return &exit{code: ExitRefused, err: err, hint: "make one with: " + makePlan(api.Value.Name)}
+		}
+		return err
 	}
 }
 
