@@ -55,7 +55,7 @@ func (s *Server) output(a *fsm.API, more extras) (*apiOutput, error) {
 	if err != nil {
 		return nil, s.fail(err)
 	}
-	out := &apiOutput{ETag: etag(a.Version), LastModified: at(a.UpdatedAtMS), Body: body}
+	out := &apiOutput{Status: http.StatusOK, ETag: etag(a.Version), LastModified: at(a.UpdatedAtMS), Body: body}
 	if a.Deployed != nil {
 		out.Revision = a.Deployed.Revision
 	}
@@ -101,7 +101,7 @@ func (s *Server) createAPI(ctx context.Context, in *createInput) (*apiOutput, er
 	}
 	out, err := s.output(a, extras{warnings: warnings})
 	if err == nil {
-		out.Location = t.location()
+		out.Status, out.Location = http.StatusCreated, t.location()
 	}
 	return out, err
 }

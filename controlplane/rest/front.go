@@ -42,8 +42,8 @@ func (s *Server) Handler() http.Handler {
 			writeProblem(rec, problem(http.StatusUnauthorized, management.CodeUnauthorized, "Unauthorized"))
 			return
 		}
-		if r, ok = s.withBody(rec, r, actor); ok {
-			s.dispatch(rec, r)
+		if whole, ok := s.withBody(rec, r, actor); ok {
+			s.dispatch(rec, whole)
 		}
 	})
 }

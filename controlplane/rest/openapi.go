@@ -10,6 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/sluice-gateway/sluice/proto/apidef"
 	"github.com/sluice-gateway/sluice/proto/management"
 )
 
@@ -42,7 +43,7 @@ func (s *Server) describe() huma.Config {
 			},
 			Security: []map[string][]string{{"bearer": {}}, {"basic": {}}},
 			Components: &huma.Components{
-				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName),
 				SecuritySchemes: map[string]*huma.SecurityScheme{
 					"bearer": {Type: "http", Scheme: "bearer"},
 					"basic":  {Type: "http", Scheme: "basic"},
@@ -53,6 +54,19 @@ func (s *Server) describe() huma.Config {
 		DefaultFormat: "application/json",
 		Transformers:  []huma.Transformer{asProblem},
 	}
+}
+
+// schemaName names schemas by their types; a definition's by what they are part of, since answers have an API and a
+// Plan of their own.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.PkgPath() == reflect.TypeFor[apidef.API]().PkgPath() {
+		return name + "Definition"
+	}
+	return name
 }
 
 // operation is a route and how it is described.
