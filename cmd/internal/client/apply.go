@@ -125,7 +125,7 @@ type applied struct {
 	Action     string   `json:"action"` // created, updated, unchanged or failed
 	DryRun     bool     `json:"dryRun,omitempty"`
 	Changes    []string `json:"changes,omitempty"` // where the definition differed, as pointers into the file
-	Deployed   bool     `json:"deployed"`          // by this run
+	Deployed   bool     `json:"deployed"`          // by this run: false where the workers had it already
 	State      string   `json:"state,omitempty"`
 	Revision   uint64   `json:"revision,omitempty"`
 	Workers    int      `json:"workers"` // that serve the revision

@@ -171,12 +171,15 @@ func TestReal_Answers(t *testing.T) {
 // what the API was before, and made again.
 func TestReal_LosesARace(t *testing.T) {
 	n, handler := realHandler(t, rest.Config{Token: fakeToken})
+	var mu sync.Mutex // guards the following
 	var puts []int
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPut {
 			handler.ServeHTTP(w, r)
 			return
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		if len(puts) == 0 {
 			for a := range n.State().APIs {
 				stop := &command.SetState{ApiId: a.ID, ExpectVersion: a.Version, To: command.ApiState_API_STATE_STOPPED}
@@ -194,6 +197,8 @@ func TestReal_LosesARace(t *testing.T) {
 	t.Cleanup(front.Close)
 	run(t, front.URL, orders, "apply", "-f", "-")
 	golden(t, "apply", run(t, front.URL, strings.Replace(orders, "/orders", "/orders/v2", 1), "apply", "-f", "-"))
+	mu.Lock()
+	defer mu.Unlock()
 	if want := []int{http.StatusPreconditionFailed, http.StatusOK}; !slices.Equal(puts, want) {
 		t.Errorf("updates were answered %v, want %v", puts, want)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/sluice-gateway/sluice/proto/apidef"
@@ -23,12 +24,11 @@ func dial(t *testing.T, url string) *Client {
 }
 
 // flaky cuts the first n connections without an answer.
-func flaky(t *testing.T, n int, then http.HandlerFunc) (url string, asked *int) {
+func flaky(t *testing.T, n int, then http.HandlerFunc) (url string, asked *atomic.Int32) {
 	t.Helper()
-	asked = new(int)
+	asked = new(atomic.Int32)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		*asked++
-		if *asked <= n {
+		if int(asked.Add(1)) <= n {
 			panic(http.ErrAbortHandler)
 		}
 		then(w, r)
@@ -41,14 +41,14 @@ func TestClient_RepeatsOnlyWhatChangesNothing(t *testing.T) {
 	t.Parallel()
 	list := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"data":[{"id":"a"}]}`) }
 	url, asked := flaky(t, 2, list)
-	if all, err := dial(t, url).APIs(t.Context()); err != nil || len(all) != 1 || *asked != 3 {
-		t.Errorf("list after 2 cuts: %v %v, asked %d times", all, err, *asked)
+	if all, err := dial(t, url).APIs(t.Context()); err != nil || len(all) != 1 || asked.Load() != 3 {
+		t.Errorf("list after 2 cuts: %v %v, asked %d times", all, err, asked.Load())
 	}
 	url, asked = flaky(t, 1, list)
 	_, err := dial(t, url).CreatePlan(t.Context(), "a", apidef.Plan{Name: "x"})
 	var down *UnreachableError
-	if !errors.As(err, &down) || !down.Changed || *asked != 1 {
-		t.Errorf("create: %v, asked %d times", err, *asked)
+	if !errors.As(err, &down) || !down.Changed || asked.Load() != 1 {
+		t.Errorf("create: %v, asked %d times", err, asked.Load())
 	}
 }
 
@@ -86,7 +86,7 @@ func TestClient_ReadsListsWithoutEnd(t *testing.T) {
 	url, asked := flaky(t, 0, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"data":[{"id":"a"}],"pagination":{"pageCount":1000000}}`)
 	})
-	if all, err := dial(t, url).APIs(t.Context()); err != nil || len(all) != maxPages || *asked != maxPages {
+	if all, err := dial(t, url).APIs(t.Context()); err != nil || len(all) != maxPages || asked.Load() != maxPages {
 		t.Errorf("%d APIs, %v", len(all), err)
 	}
 }
@@ -105,13 +105,13 @@ func TestClient_TokenStaysAtTheServer(t *testing.T) {
 
 func TestClient_EscapesIDs(t *testing.T) {
 	t.Parallel()
-	var path string
-	url, _ := flaky(t, 0, func(_ http.ResponseWriter, r *http.Request) { path = r.URL.EscapedPath() })
+	paths := make(chan string, 1)
+	url, _ := flaky(t, 0, func(_ http.ResponseWriter, r *http.Request) { paths <- r.URL.EscapedPath() })
 	if _, err := dial(t, url).API(t.Context(), "../../a b?c#d/e"); err != nil {
 		t.Fatal(err)
 	}
-	if want := "/management/organizations/DEFAULT/environments/DEFAULT/v4/apis/..%2F..%2Fa%20b%3Fc%23d%2Fe"; path != want {
-		t.Errorf("%s, want %s", path, want)
+	if want := "/management/organizations/DEFAULT/environments/DEFAULT/v4/apis/..%2F..%2Fa%20b%3Fc%23d%2Fe"; <-paths != want {
+		t.Errorf("asked for another path than %s", want)
 	}
 }
 
