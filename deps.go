@@ -1,5 +1,6 @@
 //go:build deps
 
+// Package sluice is never built: it keeps the modules in go.mod that no package imports yet.
 package sluice
 
 import (

@@ -85,7 +85,7 @@ func New(cfg Config, deps Deps) (*Node, error) {
 // assemble builds what stands on the store.
 func (n *Node) assemble() error {
 	n.proxy = proxy.New(n.store)
-	n.source = newSource(n.store)
+	n.source = newSource(n.store, n.proxy.Read)
 	var rollout rest.Rollout
 	if n.deps.Push != nil {
 		var err error

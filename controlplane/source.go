@@ -2,6 +2,8 @@ package controlplane
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-gateway/sluice/controlplane/fsm"
@@ -11,9 +13,14 @@ import (
 // Source is what there is to push: the deployed APIs, who leads, and a notice when either changes. Its methods may be
 // called from any goroutine; Changed is for one reader.
 type Source struct {
-	store   *store.Store
-	changed chan struct{}
+	store    *store.Store
+	read     func(context.Context) (*fsm.State, error)
+	changed  chan struct{}
+	caughtUp atomic.Bool
 }
+
+// catchUpWithin bounds one attempt to read what the leader has.
+const catchUpWithin = 5 * time.Second
 
 // Deployed is one API as workers are to serve it. Nobody writes to its slices.
 type Deployed struct {
@@ -26,7 +33,14 @@ type Deployed struct {
 	DeployedAt   time.Time
 }
 
-func newSource(s *store.Store) *Source { return &Source{store: s, changed: make(chan struct{}, 1)} }
+// newSource takes a linearizable read, by which it finds out when this node has caught up.
+func newSource(s *store.Store, read func(context.Context) (*fsm.State, error)) *Source {
+	return &Source{store: s, read: read, changed: make(chan struct{}, 1)}
+}
+
+// CaughtUp tells whether this node has held, once since it started, all that the cluster had acknowledged. Until then its
+// view may be empty or old, and nobody must take it for the truth.
+func (s *Source) CaughtUp() bool { return s.caughtUp.Load() }
 
 // Snapshot is what is to be served at one revision, by id: every API that is started and deployed. The revision is the
 // same on every node for the same deployments and never goes back.
@@ -58,8 +72,25 @@ func (s *Source) Leader() (leads bool, term uint64) {
 // Changed receives after Snapshot or Leader would answer something new. One pending notice stands for any number.
 func (s *Source) Changed() <-chan struct{} { return s.changed }
 
+// catchUp reads until one read succeeds.
+func (s *Source) catchUp(ctx context.Context) {
+	for ctx.Err() == nil {
+		bounded, cancel := context.WithTimeout(ctx, catchUpWithin)
+		_, err := s.read(bounded)
+		cancel()
+		if err == nil {
+			s.caughtUp.Store(true)
+			s.notify()
+			return
+		}
+	}
+}
+
 // run gives the notices until ctx ends.
 func (s *Source) run(ctx context.Context) error {
+	var catching sync.WaitGroup
+	catching.Go(func() { s.catchUp(ctx) })
+	defer catching.Wait()
 	var told uint64
 	for {
 		st, l := s.store.State(), s.store.Leadership()

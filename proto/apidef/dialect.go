@@ -75,27 +75,45 @@ func (r *reader) refuseOther(root *node, e envelope) bool {
 		r.fail(place{}, CodeMemberType, "must be an API definition, which is an object, not %s", root.kind)
 		return true
 	}
-	if kind := root.get("kind"); e.dialect == CRD && (kind == nil || kind.text != manifestKind) {
-		at, found := place{from: "/kind"}, "nothing"
-		if kind != nil {
-			found = kind.text
-		}
-		if found == "ApiDefinition" {
-			r.fail(at, CodeVersionUnsupported, "ApiDefinition is a v2 definition, which is not supported; write a V4 definition of kind %s", manifestKind)
-		} else {
-			r.fail(at, CodeKindUnsupported, "must be %s, not %s", manifestKind, found)
-		}
+	if e.dialect == CRD && r.refuseKind(root.get("kind")) {
 		return true
 	}
 	if e.api == nil {
 		r.fail(place{from: e.at}, CodeMemberMissing, "is required: it holds the API definition")
 		return true
 	}
-	if e.api.kind == objectKind && e.api.get("proxy") != nil && e.api.get("listeners") == nil {
-		r.fail(place{from: childOf(e.at, "proxy")}, CodeVersionUnsupported, "belongs to a v1 or v2 definition, which is not supported; write a V4 definition with listeners and endpointGroups")
-		return true
+	return r.refuseVersion(e)
+}
+
+func (r *reader) refuseKind(kind *node) bool {
+	at := place{from: "/kind"}
+	switch {
+	case kind == nil:
+		r.fail(at, CodeKindUnsupported, "is required: %s", manifestKind)
+	case kind.text == manifestKind:
+		return false
+	case kind.text == "ApiDefinition":
+		r.fail(at, CodeVersionUnsupported, "ApiDefinition is a v2 definition, which is not supported; write a V4 definition of kind %s", manifestKind)
+	default:
+		r.fail(at, CodeKindUnsupported, "must be %s, not %s", manifestKind, kind.text)
 	}
-	return false
+	return true
+}
+
+// refuseVersion refuses the formats before V4, by the version they state or by the member that only they have.
+func (r *reader) refuseVersion(e envelope) bool {
+	for _, name := range []string{"definitionVersion", "gravitee"} {
+		v := e.api.get(name)
+		if v != nil && (v.kind == textKind || v.kind == numberKind) && v.text != "" && !isV4(v.text) {
+			r.fail(place{from: childOf(e.at, name)}, CodeVersionUnsupported, unsupportedVersion, v.text)
+			return true
+		}
+	}
+	if e.api.get("proxy") == nil || e.api.get("listeners") != nil {
+		return false
+	}
+	r.fail(place{from: childOf(e.at, "proxy")}, CodeVersionUnsupported, "belongs to a v1 or v2 definition, which is not supported; write a V4 definition with listeners and endpointGroups")
+	return true
 }
 
 // manifestMembers are what a manifest may hold besides its spec; Kubernetes owns them.

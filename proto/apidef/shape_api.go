@@ -69,16 +69,21 @@ var apiShape = &shape[API]{
 // definitionV4 is the only definition version served, in the normal form.
 const definitionV4 = "4.0.0"
 
-// definitionVersion refuses the older formats by name: they are another language, not another spelling.
+const unsupportedVersion = "%s is not supported; Sluice serves V4 definitions: V4 or 4.0.0"
+
+// isV4 tells whether a definition version is one of V4, however it is written. Older formats are another language, not
+// another spelling.
+func isV4(version string) bool {
+	version = strings.TrimPrefix(strings.ToLower(version), "v")
+	return version == "4" || strings.HasPrefix(version, "4.")
+}
+
+// definitionVersion reads every spelling of V4 as one. What is not V4 was refused before the definition is read.
 var definitionVersion = codec[string]{
 	empty: isZero[string],
 	read: func(r *reader, n *node, at place) string {
-		version := strings.TrimPrefix(strings.ToLower(looseText.read(r, n, at)), "v")
-		switch {
-		case version == "4" || strings.HasPrefix(version, "4."):
+		if isV4(looseText.read(r, n, at)) {
 			return definitionV4
-		case n.kind != listKind && n.kind != objectKind:
-			r.fail(at, CodeVersionUnsupported, "%s is not supported; Sluice serves V4 definitions: V4 or 4.0.0", n.text)
 		}
 		return ""
 	},
@@ -90,10 +95,10 @@ var definitionVersion = codec[string]{
 	},
 	check: func(c *checker, at string, v string) {
 		if v != definitionV4 {
-			c.fail(at, CodeVersionUnsupported, "%s is not supported; Sluice serves V4 definitions: V4 or 4.0.0", v)
+			c.fail(at, CodeVersionUnsupported, unsupportedVersion, v)
 		}
 	},
-	schema: func(map[string]any) map[string]any { return map[string]any{"enum": []string{"4.0.0", "V4"}} },
+	schema: func(map[string]any) map[string]any { return map[string]any{"enum": []string{definitionV4, "V4"}} },
 }
 
 // flowMode is what 3.20 called flowExecution.mode. It stands after flowExecution in the table, which goes before it.
