@@ -175,7 +175,10 @@ func (s *session) describeAPI(ctx context.Context, listed *management.API) error
 // workerState says what one worker serves of an API.
 func workerState(w *management.WorkerOutcome) output.Cell {
 	c := state(w.State)
-	c.Text = fmt.Sprintf("%s: %s, revision %d", w.Worker, c.Text, w.Revision)
+	c.Text = w.Worker + ": " + c.Text
+	if w.Revision > 0 {
+		c.Text += fmt.Sprintf(", revision %d", w.Revision)
+	}
 	if w.Error != "" {
 		c.Text += ": " + w.Error
 		c.Style = output.Bad
