@@ -125,7 +125,7 @@ type applied struct {
 	Action     string   `json:"action"` // created, updated, unchanged or failed
 	DryRun     bool     `json:"dryRun,omitempty"`
 	Changes    []string `json:"changes,omitempty"` // where the definition differed, as pointers into the file
-	Deployed   bool     `json:"deployed"`          // by this run
+	Deployed   bool     `json:"deployed"`          // by this run: false where the workers had it already
 	State      string   `json:"state,omitempty"`
 	Revision   uint64   `json:"revision,omitempty"`
 	Workers    int      `json:"workers"` // that serve the revision
@@ -193,15 +193,5 @@ func (a *applier) verdict(failed []error, total int) error {
 	if len(failed) == 1 {
 		return failed[0]
 	}
-	for _, err := range failed {
-		f := describe(err)
-		a.sayError("%s", f.Message)
-	}
-	return &exit{code: ExitCode(failed[0]), err: fmt.Errorf("%d of %d APIs were not applied", len(failed), total)}
-}
-
-func (a *applier) sayError(format string, args ...any) {
-	if !a.format.Machine() {
-		fmt.Fprintf(a.err, format+"\n", args...)
-	}
+	return &severalError{errs: failed, text: fmt.Sprintf("%d of %s were not applied as they stand", len(failed), output.Count(total, "API"))}
 }

@@ -101,11 +101,13 @@ func TestApply_RefusedBeforeTheFirstWrite(t *testing.T) {
 	}
 }
 
-func TestApply_Seeds(t *testing.T) {
-	_, url := newFake(t)
-	golden(t, "first", runEnv(t, law, url, "", "apply", "-f", seeds), seeds, "SEEDS")
-	golden(t, "second", runEnv(t, law, url, "", "apply", "-f", seeds), seeds, "SEEDS")
-	golden(t, "apis", runEnv(t, law, url, "", "get", "apis", "-o", "wide"))
+func TestApply_Seeds(t *testing.T) { onBoth(t, applySeeds) }
+
+func applySeeds(t *testing.T, on server) {
+	url := on.url
+	golden(t, on.name+"/first", runEnv(t, law, url, "", "apply", "-f", seeds), seeds, "SEEDS")
+	golden(t, on.name+"/second", runEnv(t, law, url, "", "apply", "-f", seeds), seeds, "SEEDS")
+	golden(t, on.name+"/apis", runEnv(t, law, url, "", "get", "apis", "-o", "wide"))
 }
 
 // manifest is orders as a Kubernetes manifest under a name of its own.
@@ -127,15 +129,15 @@ spec:
 }
 
 // TestApply_ManifestKeepsItsIdentity renames an API; its manifest's name tells which one it is.
-func TestApply_ManifestKeepsItsIdentity(t *testing.T) {
-	f, url := newFake(t)
+func TestApply_ManifestKeepsItsIdentity(t *testing.T) { onBoth(t, applyManifestKeepsItsIdentity) }
+
+func applyManifestKeepsItsIdentity(t *testing.T, on server) {
+	url := on.url
 	run(t, url, manifest("orders", "Orders", "/orders"), "apply", "-f", "-")
-	golden(t, "renamed", run(t, url, manifest("orders", "Orders of the shop", "/orders"), "apply", "-f", "-", "--dry-run"))
-	golden(t, "applied", run(t, url, manifest("orders", "Orders of the shop", "/orders"), "apply", "-f", "-"))
-	golden(t, "other", run(t, url, manifest("other", "Orders of the shop", "/other"), "apply", "-f", "-"))
-	if len(f.apis) != 2 {
-		t.Errorf("%d APIs, want 2", len(f.apis))
-	}
+	golden(t, on.name+"/renamed", run(t, url, manifest("orders", "Orders of the shop", "/orders"), "apply", "-f", "-", "--dry-run"))
+	golden(t, on.name+"/applied", run(t, url, manifest("orders", "Orders of the shop", "/orders"), "apply", "-f", "-"))
+	golden(t, on.name+"/other", run(t, url, manifest("other", "Orders of the shop", "/other"), "apply", "-f", "-"))
+	golden(t, on.name+"/apis", run(t, url, "", "get", "apis"))
 }
 
 func TestApply_LosesRaces(t *testing.T) {
@@ -157,38 +159,46 @@ func TestApply_LosesRaces(t *testing.T) {
 	golden(t, "twice", run(t, url, orders, "apply", "-f", "-"))
 }
 
-func TestApply_States(t *testing.T) {
-	_, url := newFake(t)
-	golden(t, "no-start", run(t, url, orders, "apply", "-f", "-", "--no-start"))
-	golden(t, "started", run(t, url, orders, "apply", "-f", "-"))
-	golden(t, "stopped", run(t, url, orders+"state: STOPPED\n", "apply", "-f", "-"))
-	golden(t, "still-stopped", run(t, url, orders+"state: STOPPED\n", "apply", "-f", "-"))
+func TestApply_States(t *testing.T) { onBoth(t, applyStates) }
+
+func applyStates(t *testing.T, on server) {
+	url := on.url
+	golden(t, on.name+"/no-start", run(t, url, orders, "apply", "-f", "-", "--no-start"))
+	golden(t, on.name+"/started", run(t, url, orders, "apply", "-f", "-"))
+	golden(t, on.name+"/stopped", run(t, url, orders+"state: STOPPED\n", "apply", "-f", "-"))
+	golden(t, on.name+"/still-stopped", run(t, url, orders+"state: STOPPED\n", "apply", "-f", "-"))
 }
 
-func TestApply_RefusedByTheServer(t *testing.T) {
-	_, url := newFake(t)
+func TestApply_RefusedByTheServer(t *testing.T) { onBoth(t, applyRefusedByTheServer) }
+
+func applyRefusedByTheServer(t *testing.T, on server) {
+	url := on.url
 	t.Chdir(t.TempDir())
 	run(t, url, orders, "apply", "-f", "-")
 	write(t, ".", "same-path.yaml", manifest("other", "Other", "/orders"))
 	write(t, ".", "fine.yaml", manifest("fine", "Fine", "/fine"))
-	golden(t, "path", run(t, url, "", "apply", "-f", "same-path.yaml"))
-	golden(t, "one-of-two", run(t, url, "", "apply", "-f", "same-path.yaml", "-f", "fine.yaml"))
-	golden(t, "one-of-two-json", run(t, url, "", "apply", "-f", "same-path.yaml", "-f", "fine.yaml", "-o", "json"))
+	golden(t, on.name+"/path", run(t, url, "", "apply", "-f", "same-path.yaml"))
+	golden(t, on.name+"/one-of-two", run(t, url, "", "apply", "-f", "same-path.yaml", "-f", "fine.yaml"))
+	golden(t, on.name+"/one-of-two-json", run(t, url, "", "apply", "-f", "same-path.yaml", "-f", "fine.yaml", "-o", "json"))
 }
 
-func TestApply_AWorkerFails(t *testing.T) {
-	f, url := newFake(t)
-	f.ill = true
-	golden(t, "apply", run(t, url, orders, "apply", "-f", "-"))
-	golden(t, "status", run(t, url, "", "status"), url, "http://SERVER")
-	golden(t, "deployments", run(t, url, "", "get", "deployments"))
-	golden(t, "workers", run(t, url, "", "get", "workers"))
-	golden(t, "api", run(t, url, "", "get", "api", "orders-stream"))
+func TestApply_AWorkerFails(t *testing.T) { onBoth(t, applyAWorkerFails) }
+
+func applyAWorkerFails(t *testing.T, on server) {
+	url := on.url
+	on.ill()
+	golden(t, on.name+"/apply", run(t, url, orders, "apply", "-f", "-"))
+	golden(t, on.name+"/status", run(t, url, "", "status"), url, "http://SERVER")
+	golden(t, on.name+"/deployments", run(t, url, "", "get", "deployments"))
+	golden(t, on.name+"/workers", run(t, url, "", "get", "workers"))
+	golden(t, on.name+"/api", run(t, url, "", "get", "api", "orders-stream"))
 }
 
 // TestApply_WhatGetWrote applies what get writes, in every dialect: nothing changes.
-func TestApply_WhatGetWrote(t *testing.T) {
-	_, url := newFake(t)
+func TestApply_WhatGetWrote(t *testing.T) { onBoth(t, applyWhatGetWrote) }
+
+func applyWhatGetWrote(t *testing.T, on server) {
+	url := on.url
 	for _, file := range []string{"message.yaml", "proxy.yaml", "native.yaml"} {
 		run(t, url, "", "apply", "-f", filepath.Join(seeds, file))
 	}
@@ -204,10 +214,12 @@ func TestApply_WhatGetWrote(t *testing.T) {
 	}
 }
 
-func TestApply_AmbiguousName(t *testing.T) {
-	_, url := newFake(t)
+func TestApply_AmbiguousName(t *testing.T) { onBoth(t, applyAmbiguousName) }
+
+func applyAmbiguousName(t *testing.T, on server) {
+	url := on.url
 	run(t, url, manifest("a", "Orders", "/a"), "apply", "-f", "-")
 	run(t, url, manifest("b", "Orders", "/b"), "apply", "-f", "-")
-	golden(t, "apply", run(t, url, strings.Replace(orders, "orders-stream", "Orders", 1), "apply", "-f", "-"))
-	golden(t, "get", run(t, url, "", "get", "api", "orders"))
+	golden(t, on.name+"/apply", run(t, url, strings.Replace(orders, "orders-stream", "Orders", 1), "apply", "-f", "-"))
+	golden(t, on.name+"/get", run(t, url, "", "get", "api", "orders"))
 }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -62,6 +64,7 @@ func tokenFile(t *testing.T, token string) string {
 func golden(t *testing.T, name string, got ran, hide ...string) {
 	t.Helper()
 	text := "exit " + itoa(got.code) + "\n--- out\n" + got.out + "--- err\n" + got.err
+	text = stableIDs(text)
 	for i := 0; i+1 < len(hide); i += 2 {
 		text = strings.ReplaceAll(text, hide[i], hide[i+1])
 	}
@@ -84,6 +87,24 @@ func golden(t *testing.T, name string, got ran, hide ...string) {
 		t.Errorf("%s (-want +got; refresh with -update)\n%s", file, diff)
 	}
 }
+
+// randomID is a version 4 UUID; derived ones are version 5 and never change.
+var randomID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}`)
+
+// stableIDs numbers random identifiers in the order in which they are met, at their width.
+func stableIDs(text string) string {
+	seen := map[string]string{}
+	text = randomID.ReplaceAllStringFunc(text, func(id string) string {
+		if seen[id] == "" {
+			seen[id] = fmt.Sprintf("00000000-0000-0000-0000-%012d", len(seen)+1)
+		}
+		return seen[id]
+	})
+	return quotedID.ReplaceAllString(text, "$1: $2")
+}
+
+// quotedID is an identifier in YAML with the quotes that some need, since they look like a number.
+var quotedID = regexp.MustCompile(`(?m)^([ -]*[A-Za-z]+): "(00000000-[0-9-]{27})"$`)
 
 func itoa(n int) string {
 	if n >= 10 {

@@ -8,8 +8,10 @@ import (
 )
 
 // TestTour runs every command on one server, from empty to empty.
-func TestTour(t *testing.T) {
-	_, url := newFake(t)
+func TestTour(t *testing.T) { onBoth(t, tour) }
+
+func tour(t *testing.T, on server) {
+	url := on.url
 	t.Chdir(t.TempDir())
 	if err := os.WriteFile("orders.yaml", []byte(orders), 0o600); err != nil {
 		t.Fatal(err)
@@ -73,7 +75,7 @@ func TestTour(t *testing.T) {
 		{"45-delete-file-missing", "delete api -f orders.yaml --yes --close-plans"},
 		{"46-delete-json", "delete api invoice-stream --yes --close-plans -o json"},
 	} {
-		golden(t, step.name, run(t, url, "", strings.Fields(step.args)...), url, "http://SERVER")
+		golden(t, on.name+"/"+step.name, run(t, url, "", strings.Fields(step.args)...), url, "http://SERVER")
 	}
 }
 

@@ -30,8 +30,8 @@ func newDeleteAPI(env apidef.Validation) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "api API... | -f FILE", Aliases: []string{"apis"},
 		Short: "Delete APIs by name, or those that definitions mean",
-		Long: `Delete APIs. One that is started is stopped first. One with open plans is only deleted with --close-plans, which ends the
-subscriptions to them. Asks before it deletes, unless --yes is given.
+		Long: `Delete APIs. One that is started is stopped first. One with open plans is only deleted with --close-plans, which ends
+the subscriptions to them. Asks before it deletes, unless --yes is given.
 
 ` + exitHelp,
 		Example: example("sluice delete api orders", "sluice delete api -f apis/ --close-plans --yes"),
@@ -142,12 +142,12 @@ func (s *session) deleteAll(ctx context.Context, targets []management.API, close
 
 func (s *session) deleteOne(ctx context.Context, t *management.API, closePlans bool) error {
 	stopped := ""
-	if t.State == management.StateStarted {
-		if !closePlans {
-			if err := s.refuseOpenPlans(ctx, t); err != nil {
-				return err
-			}
+	if !closePlans {
+		if err := s.refuseOpenPlans(ctx, t); err != nil {
+			return err
 		}
+	}
+	if t.State == management.StateStarted {
 		if err := s.Stop(ctx, t.ID); err != nil {
 			return err
 		}
@@ -163,7 +163,7 @@ func (s *session) deleteOne(ctx context.Context, t *management.API, closePlans b
 	return nil
 }
 
-// refuseOpenPlans refuses before an API is stopped what the server would refuse after that.
+// refuseOpenPlans refuses what the server would refuse too, but only after the API was stopped.
 func (s *session) refuseOpenPlans(ctx context.Context, t *management.API) error {
 	plans, err := s.Plans(ctx, t.ID)
 	if err != nil {

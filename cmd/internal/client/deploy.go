@@ -2,12 +2,14 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gateway/sluice/cmd/internal/client/output"
+	"github.com/sluice-gateway/sluice/cmd/internal/client/rest"
 	"github.com/sluice-gateway/sluice/proto/management"
 )
 
@@ -28,7 +30,7 @@ type act struct {
 	Action   string `json:"action"`
 	State    string `json:"state,omitempty"`
 	Revision uint64 `json:"revision,omitempty"`
-	Workers  int    `json:"workers"`
+	Workers  *int   `json:"workers,omitempty"` // that serve the revision, where that is what was waited for
 }
 
 func newDeploy() *cobra.Command {
@@ -133,7 +135,11 @@ func onAPI(cmd *cobra.Command, do func(context.Context, *session, *management.AP
 		if err != nil {
 			return err
 		}
-		return do(cmd.Context(), s, &api.Value)
+		err = do(cmd.Context(), s, &api.Value)
+		if refusal := (*rest.Refusal)(nil); errors.As(err, &refusal) && refusal.Code == management.CodeAPINotDeployable && len(refusal.Details) == 0 {
+			return &exit{code: ExitRefused, err: err, hint: "make one with: " + makePlan(api.Value.Name)}
+		}
+		return err
 	}
 }
 
@@ -144,11 +150,14 @@ func (s *session) done(ctx context.Context, api *management.API, action string) 
 	if err != nil {
 		return err
 	}
-	s.say("%s: %s; %s", api.Name, action, told)
+	if action != "deployed" { // which told says itself
+		told = action + "; " + told
+	}
+	s.say("%s: %s", api.Name, told)
 	if action == "already started" {
 		action = "unchanged"
 	}
-	return s.finish(act{ID: r.ID, Name: r.Name, Action: action, State: r.State, Revision: r.Revision, Workers: r.Workers})
+	return s.finish(act{ID: r.ID, Name: r.Name, Action: action, State: r.State, Revision: r.Revision, Workers: &r.Workers})
 }
 
 // bringUp deploys what is stored of an API and starts it where start says so. Where it runs already, the deployment is
@@ -177,6 +186,9 @@ func (s *session) served(ctx context.Context, r *applied) (string, error) {
 	}
 	if r.State == management.StateStopped {
 		return "stopped", nil
+	}
+	if len(d.Value.Workers) == 0 {
+		return fmt.Sprintf("deployed, revision %d, but there is no worker to serve it", r.Revision), nil
 	}
 	on := output.Count(r.Workers, "worker")
 	if len(d.Value.Workers) > r.Workers {

@@ -175,7 +175,10 @@ func (s *session) describeAPI(ctx context.Context, listed *management.API) error
 // workerState says what one worker serves of an API.
 func workerState(w *management.WorkerOutcome) output.Cell {
 	c := state(w.State)
-	c.Text = fmt.Sprintf("%s: %s, revision %d", w.Worker, c.Text, w.Revision)
+	c.Text = w.Worker + ": " + c.Text
+	if w.Revision > 0 {
+		c.Text += fmt.Sprintf(", revision %d", w.Revision)
+	}
 	if w.Error != "" {
 		c.Text += ": " + w.Error
 		c.Style = output.Bad
@@ -193,15 +196,12 @@ func (s *session) writeDialect(whole []json.RawMessage, dialect apidef.Dialect, 
 		if err != nil {
 			return &rest.ProtocolError{Err: fmt.Errorf("decode the stored definition: %w", err)}
 		}
-		for _, at := range servedMembers {
-			delete(doc.API.Carried, at)
-			delete(doc.API.Unknown, at)
-		}
+		definition := exportable(doc.API)
 		encode := apidef.Encode
 		if asYAML {
 			encode = apidef.EncodeYAML
 		}
-		text, err := encode(doc.API, dialect)
+		text, err := encode(definition, dialect)
 		if err == nil && !asYAML && dialect == apidef.CRD {
 			text, err = yamlToJSON(text)
 		}
@@ -225,6 +225,38 @@ func (s *session) writeDialect(whole []json.RawMessage, dialect apidef.Dialect, 
 		return output.WriteJSON(s.out, output.JSON, texts[0])
 	}
 	return output.Write(s.out, output.JSON, texts)
+}
+
+// exportable is a stored definition without what only an answer says of it and without its closed plans, whose life is
+// over: what is left can be applied here again or elsewhere.
+func exportable(stored *apidef.API) *apidef.API {
+	api := sendable(stored)
+	api.State, api.Plans = stored.State, nil
+	place := map[string]string{} // of a plan's members before -> now
+	for i, p := range stored.Plans {
+		if p.Status != apidef.PlanClosed {
+			place[fmt.Sprintf("/plans/%d/", i)] = fmt.Sprintf("/plans/%d/", len(api.Plans))
+			api.Plans = append(api.Plans, p)
+		}
+	}
+	for at := range api.Carried { // of a plan, only dates and where it belongs
+		if strings.HasPrefix(at, "/plans/") {
+			delete(api.Carried, at)
+		}
+	}
+	api.Unknown = map[string]json.RawMessage{}
+	for at, v := range sendable(stored).Unknown {
+		if strings.HasPrefix(at, "/plans/") {
+			end := strings.Index(at[len("/plans/"):], "/") + len("/plans/") + 1
+			now, open := place[at[:end]]
+			if !open {
+				continue
+			}
+			at = now + at[end:]
+		}
+		api.Unknown[at] = v
+	}
+	return api
 }
 
 func yamlToJSON(text []byte) ([]byte, error) {

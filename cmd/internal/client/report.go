@@ -33,6 +33,7 @@ type failure struct {
 	Details       []rest.Detail     `json:"details,omitempty"`
 	Files         []fileProblems    `json:"files,omitempty"`
 	Changed       *bool             `json:"changed,omitempty"` // false: nothing was changed
+	Errors        []failure         `json:"errors,omitempty"`  // where several things went wrong
 }
 
 // fileProblems are the problems of one file.
@@ -56,6 +57,17 @@ func (e *problemsError) Error() string {
 	}
 	return output.Count(n, "problem")
 }
+
+// severalError is more than one thing that went wrong.
+type severalError struct {
+	errs []error
+	text string // of all together
+}
+
+func (e *severalError) Error() string { return e.text }
+
+// Unwrap gives the first, which also gives the exit code.
+func (e *severalError) Unwrap() error { return e.errs[0] }
 
 // problemsOf are the files with their problems, for output.
 func problemsOf(files []*source.File) (all []fileProblems, valid bool) {
@@ -122,11 +134,23 @@ func report(cmd *cobra.Command, err error) {
 	if errors.As(err, &quiet) && quiet.err == errTold {
 		return
 	}
-	f := describe(err)
 	if formatOf(cmd).Machine() {
-		_ = output.Write(w, output.JSON, map[string]any{"error": f})
+		_ = output.Write(w, output.JSON, map[string]any{"error": describe(err)})
 		return
 	}
+	var several *severalError
+	if errors.As(err, &several) {
+		for _, err := range several.errs {
+			tell(w, err)
+		}
+		fmt.Fprintln(w, several.text)
+		return
+	}
+	tell(w, err)
+}
+
+// tell writes an error for people.
+func tell(w io.Writer, err error) {
 	var problems *problemsError
 	if errors.As(err, &problems) {
 		for _, file := range problems.files {
@@ -142,9 +166,13 @@ func report(cmd *cobra.Command, err error) {
 		}
 		return
 	}
+	f := describe(err)
 	fmt.Fprintf(w, "sluice: %s\n", f.Message)
 	g := output.Grid{Indent: "  ", Gap: "    "}
 	for _, d := range f.Details {
+		if strings.HasSuffix(f.Message, d.Message) && len(f.Details) == 1 {
+			break // it is told
+		}
 		g.Rows = append(g.Rows, []output.Cell{output.Text(d.Location), {Text: d.Message}})
 	}
 	_ = g.Write(w, false)
@@ -168,7 +196,13 @@ func describe(err error) failure {
 		refusal  *rest.Refusal
 		problems *problemsError
 	)
+	var several *severalError
 	switch {
+	case errors.As(err, &several):
+		for _, e := range several.errs {
+			f.Errors = append(f.Errors, describe(e))
+		}
+		return f
 	case errors.As(err, &problems):
 		f.Files, f.Changed, f.Hint = problems.files, &problems.changed, problems.note
 	case errors.As(err, &odd):
@@ -207,9 +241,6 @@ func makePlan(api string) string {
 
 func (f *failure) ofRefusal(r *rest.Refusal) {
 	f.HTTPStatus, f.TechnicalCode, f.Parameters, f.Details = r.Status, r.Code, r.Parameters, r.Details
-	if len(f.Details) == 1 && f.Details[0].Message == r.Message && f.Details[0].Location == "" {
-		f.Details = nil
-	}
 	switch {
 	case r.Code == management.CodeAPINotDeployable && len(r.Details) == 0:
 		f.Message, f.Hint = noPlan, "make one with: "+makePlan(r.Parameters["api"])

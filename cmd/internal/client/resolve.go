@@ -160,10 +160,10 @@ func editDistance(a, b string) int {
 	return row[len(b)]
 }
 
-// byName sorts APIs for people.
+// byName sorts APIs for people; of one name the oldest first.
 func byName(all []rest.Item[management.API]) {
 	slices.SortStableFunc(all, func(a, b rest.Item[management.API]) int {
-		return cmp.Or(cmp.Compare(a.Value.Name, b.Value.Name), cmp.Compare(a.Value.APIVersion, b.Value.APIVersion), cmp.Compare(a.Value.ID, b.Value.ID))
+		return cmp.Or(cmp.Compare(a.Value.Name, b.Value.Name), cmp.Compare(a.Value.APIVersion, b.Value.APIVersion), a.Value.CreatedAt.Compare(b.Value.CreatedAt), cmp.Compare(a.Value.ID, b.Value.ID))
 	})
 }
 

@@ -74,12 +74,24 @@ func WriteJSON(w io.Writer, f Format, data []byte) error {
 // block gives a node that was read from JSON the style of YAML.
 func block(n *yaml.Node) {
 	n.Style = 0
-	if n.Kind == yaml.ScalarNode && n.Tag == "!!str" && strings.Contains(n.Value, "\n") {
-		n.Style = yaml.LiteralStyle
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!str" {
+		n.Style = textStyle(n.Value)
 	}
 	for _, child := range n.Content {
 		block(child)
 	}
+}
+
+// textStyle quotes what another parser could take for something else than text: to YAML 1.1, no and on are booleans.
+// The encoder knows, but asks itself only about Go strings.
+func textStyle(s string) yaml.Style {
+	if strings.Contains(s, "\n") {
+		return yaml.LiteralStyle
+	}
+	if plain, err := yaml.Marshal(s); err == nil && bytes.HasPrefix(plain, []byte(`"`)) {
+		return yaml.DoubleQuotedStyle
+	}
+	return 0
 }
 
 // Grid is a table: a header, where there is one, and rows.

@@ -42,7 +42,7 @@ func TestWriteJSON_YAMLKeepsOrderAndDigits(t *testing.T) {
 	if err := WriteJSON(&b, YAML, []byte(text)); err != nil {
 		t.Fatal(err)
 	}
-	want := "z: 12345678901234567890\nversion: \"1.0\"\non: \"no\"\ntext: |\n  a\n  b\nempty: []\nat: \"2026-11-22\"\nnone: null\nf: 1.50\n"
+	want := "z: 12345678901234567890\nversion: \"1.0\"\n\"on\": \"no\"\ntext: |\n  a\n  b\nempty: []\nat: \"2026-11-22\"\nnone: null\nf: 1.50\n"
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Error(diff)
 	}
