@@ -309,7 +309,13 @@ func TestServer_ClusterOverMutualTLS(t *testing.T) {
 
 	seed, _ := g.add(t, wire.ControlPermissions())
 	trust := nats.Secure(&tls.Config{RootCAs: ca.pool, MinVersion: tls.VersionTLS12})
-	a, _ := connect(t, first.URL(), seed, trust)
+	a, err := Dial(DialConfig{Node: "node-1", Servers: []string{first.URL()}, Seed: seed, Log: quiet(),
+		TLS: &tls.Config{RootCAs: ca.pool, MinVersion: tls.VersionTLS12}})
+	must(t, err)
+	t.Cleanup(a.Close)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	must(t, WaitConnected(ctx, a))
 	b, _ := connect(t, second.URL(), seed, trust)
 	heard, err := b.SubscribeSync(wire.RevisionSubject("eu"))
 	must(t, err)

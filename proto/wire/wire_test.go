@@ -291,7 +291,7 @@ func TestVerifier_RefusesWhatIsNotMeantForIt(t *testing.T) {
 
 func TestRecords_AnySplit(t *testing.T) {
 	want := []*Record{
-		{Piece: &Record_Changed{Changed: &Deployment{ApiId: "big", Revision: 1, Definition: bytes.Repeat([]byte("x"), 1_000)}}},
+		{Piece: &Record_Changed{Changed: &Deployment{ApiId: "big", Revision: 1, Definition: bytes.Repeat([]byte("x"), 300)}}},
 		{Piece: &Record_Removed{Removed: "gone"}},
 		{Piece: &Record_Changed{Changed: &Deployment{ApiId: "small", Revision: 2}}},
 	}

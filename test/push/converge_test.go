@@ -16,7 +16,7 @@ import (
 // TestPush_Converges makes random changes while messages are dropped, doubled, reordered and altered, links are cut,
 // NATS and control-plane nodes restarted and leaders changed; healed, every worker ends with what is deployed.
 func TestPush_Converges(t *testing.T) {
-	seeds := 8
+	seeds := 5
 	if testing.Short() {
 		seeds = 2
 	}
