@@ -231,10 +231,10 @@ func (g *grants) grant(t testing.TB, p wire.Permissions) user {
 	return u
 }
 
-func (g *grants) authorize(nkey string) (wire.Permissions, bool) {
+func (g *grants) authorize(c natsserver.Client) (wire.Permissions, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	p, ok := g.by[nkey]
+	p, ok := g.by[c.Nkey]
 	return p, ok
 }
 
