@@ -59,7 +59,6 @@ func newScenario(t *testing.T, seed uint64) *scenario {
 		s.workers[name] = startWorker(t, s.grants, name, tags, at(s.lower.URL()), func(c *feed.Config) {
 			c.RequestTimeout = 100 * time.Millisecond // a dropped answer is to cost little here
 			c.BackOffMax = 50 * time.Millisecond
-			c.Period = 500 * time.Millisecond // a worker starved for less is live
 		})
 	}
 	return s

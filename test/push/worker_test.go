@@ -122,7 +122,7 @@ func startWorker(t testing.TB, g *grants, name string, tags []string, edit ...fu
 	t.Helper()
 	cfg := feed.Config{
 		Cluster: clusterID, Worker: name, Tags: tags, Keys: []ed25519.PublicKey{publicKey()},
-		Seed: g.worker(t, name, tags...).seed, Period: beat, RequestTimeout: 2 * time.Second,
+		Seed: g.worker(t, name, tags...).seed, Period: 2 * time.Second, RequestTimeout: 2 * time.Second,
 		BackOffMax: 200 * time.Millisecond, Spread: 20 * time.Millisecond,
 		Log: logger(t), Meter: noop.Meter{},
 	}
