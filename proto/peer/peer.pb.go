@@ -357,7 +357,9 @@ type Response struct {
 	// result answers propose.
 	Result *command.Result `protobuf:"bytes,3,opt,name=result,proto3" json:"result,omitempty"`
 	// index answers read.
-	Index         uint64 `protobuf:"varint,4,opt,name=index,proto3" json:"index,omitempty"`
+	Index uint64 `protobuf:"varint,4,opt,name=index,proto3" json:"index,omitempty"`
+	// leader is the address of the node that leads as far as the peer knows, given with a failure.
+	Leader        string `protobuf:"bytes,5,opt,name=leader,proto3" json:"leader,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -420,6 +422,13 @@ func (x *Response) GetIndex() uint64 {
 	return 0
 }
 
+func (x *Response) GetLeader() string {
+	if x != nil {
+		return x.Leader
+	}
+	return ""
+}
+
 var File_proto_peer_peer_proto protoreflect.FileDescriptor
 
 const file_proto_peer_peer_proto_rawDesc = "" +
@@ -440,12 +449,13 @@ const file_proto_peer_peer_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\"\x18\n" +
 	"\x06Remove\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"\xa0\x01\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\xb8\x01\n" +
 	"\bResponse\x121\n" +
 	"\afailure\x18\x01 \x01(\x0e2\x17.sluice.peer.v1.FailureR\afailure\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x121\n" +
 	"\x06result\x18\x03 \x01(\v2\x19.sluice.command.v1.ResultR\x06result\x12\x14\n" +
-	"\x05index\x18\x04 \x01(\x04R\x05index*]\n" +
+	"\x05index\x18\x04 \x01(\x04R\x05index\x12\x16\n" +
+	"\x06leader\x18\x05 \x01(\tR\x06leader*]\n" +
 	"\aFailure\x12\x10\n" +
 	"\fFAILURE_NONE\x10\x00\x12\x16\n" +
 	"\x12FAILURE_NOT_LEADER\x10\x01\x12\x13\n" +
