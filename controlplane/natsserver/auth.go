@@ -16,31 +16,31 @@ import (
 // authenticator lets in who proves an nkey that is authorized. It is asked at each connect, so that who may connect
 // can change while the server runs.
 type authenticator struct {
-	authorize func(nkey string) (wire.Permissions, bool)
+	authorize func(Client) (wire.Permissions, bool)
 	log       *slog.Logger
 	live      func(id uint64) bool // whether the client is connected; set before the first one can be
 
 	mu sync.Mutex
 	// guards the following
-	clients map[uint64]client // by the server's id; those that have gone are swept now and then
+	clients map[uint64]admitted // by the server's id; those that have gone are swept now and then
 	sweepAt int
 }
 
-// client is what a connected client was let in with.
-type client struct {
-	nkey  string
-	perms wire.Permissions
+// admitted is what a connected client was let in with.
+type admitted struct {
+	client Client
+	perms  wire.Permissions
 }
 
 // sweepMin is the least number of clients at which those that have gone are looked for.
 const sweepMin = 64
 
 // enter notes a client.
-func (a *authenticator) enter(id uint64, c client) {
+func (a *authenticator) enter(id uint64, c admitted) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.clients) >= max(a.sweepAt, sweepMin) {
-		maps.DeleteFunc(a.clients, func(id uint64, _ client) bool { return !a.live(id) })
+		maps.DeleteFunc(a.clients, func(id uint64, _ admitted) bool { return !a.live(id) })
 		a.sweepAt = 2 * len(a.clients)
 	}
 	a.clients[id] = c
@@ -53,7 +53,7 @@ func (a *authenticator) stale() []uint64 {
 	a.mu.Unlock()
 	var out []uint64
 	for id, c := range clients {
-		perms, ok := a.authorize(c.nkey)
+		perms, ok := a.authorize(c.client)
 		if !ok || !slices.Equal(perms.Publish, c.perms.Publish) || !slices.Equal(perms.Subscribe, c.perms.Subscribe) {
 			out = append(out, id)
 		}
@@ -68,9 +68,10 @@ func (a *authenticator) Check(c server.ClientAuthentication) bool {
 		a.log.Warn("NATS client refused: no proof of its nkey", "remote", remote(c))
 		return false
 	}
-	perms, ok := a.authorize(opts.Nkey)
+	client := Client{Nkey: opts.Nkey, Name: opts.Name}
+	perms, ok := a.authorize(client)
 	if !ok {
-		a.log.Warn("NATS client refused: nkey not authorized", "remote", remote(c), "nkey", opts.Nkey)
+		a.log.Warn("NATS client refused: not authorized", "remote", remote(c), "nkey", opts.Nkey, "name", opts.Name)
 		return false
 	}
 	c.RegisterUser(&server.User{
@@ -80,7 +81,7 @@ func (a *authenticator) Check(c server.ClientAuthentication) bool {
 			Subscribe: &server.SubjectPermission{Allow: perms.Subscribe},
 		},
 	})
-	a.enter(c.GetID(), client{nkey: opts.Nkey, perms: perms})
+	a.enter(c.GetID(), admitted{client: client, perms: perms})
 	return true
 }
 

@@ -26,8 +26,9 @@ const (
 	maxConnections = 10_000
 	// maxSubscriptions bounds those of one client: two for each of 64 tags, and inboxes.
 	maxSubscriptions = 1_024
-	// maxControlLine bounds the protocol line of a client, in bytes: a connect with its nkey and signature.
-	maxControlLine = 4_096
+	// maxControlLine bounds the protocol line of a client, in bytes: a connect with its nkey, signature and claim, which
+	// names up to 64 tags.
+	maxControlLine = 16 << 10
 
 	writeDeadline = 10 * time.Second // a client that takes nothing this long is cut off
 	authTimeout   = 5 * time.Second
@@ -56,11 +57,17 @@ type Config struct {
 	InProcessOnly bool
 	// Cluster joins the servers of the other nodes; nil for a node alone.
 	Cluster *ClusterConfig
-	// Authorize says what the holder of an nkey (its public form, "U...") may do. It is called at each connect, from
-	// several goroutines, and must not block.
-	Authorize func(nkey string) (wire.Permissions, bool)
+	// Authorize says what a client, which has proved its nkey, may do. It is called at each connect, from several
+	// goroutines, and must not block.
+	Authorize func(Client) (wire.Permissions, bool)
 
 	Log *slog.Logger
+}
+
+// Client is who connects.
+type Client struct {
+	Nkey string // public form, "U..."; proved
+	Name string // what the client calls itself: a worker's is a wire.Claim; not proved
 }
 
 // ClusterConfig is how the nodes' servers find and trust each other.
@@ -81,7 +88,7 @@ type Server struct {
 
 // New starts a server; it listens when New returns. Run has to be called to stop it.
 func New(cfg Config) (*Server, error) {
-	auth := &authenticator{authorize: cfg.Authorize, log: cfg.Log, clients: map[uint64]client{}}
+	auth := &authenticator{authorize: cfg.Authorize, log: cfg.Log, clients: map[uint64]admitted{}}
 	opts, err := options(cfg, auth)
 	if err != nil {
 		return nil, fmt.Errorf("natsserver: %w", err)

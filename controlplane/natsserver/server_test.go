@@ -66,10 +66,10 @@ func (g *grants) drop(public string) {
 	delete(g.by, public)
 }
 
-func (g *grants) authorize(nkey string) (wire.Permissions, bool) {
+func (g *grants) authorize(c Client) (wire.Permissions, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	p, ok := g.by[nkey]
+	p, ok := g.by[c.Nkey]
 	return p, ok
 }
 
@@ -166,6 +166,37 @@ func TestServer_WorkerMayOnlyDoItsPart(t *testing.T) {
 	if _, err := reads.NextMsg(patience); err != nil {
 		t.Errorf("own stream: %v", err)
 	}
+}
+
+// TestServer_ClaimOfASharedKey: where all workers have one key, each is held to what it claims to be.
+func TestServer_ClaimOfASharedKey(t *testing.T) {
+	g := &grants{}
+	s := run(t, Config{Node: "node-1", Authorize: func(c Client) (wire.Permissions, bool) {
+		if _, known := g.authorize(c); !known {
+			return wire.Permissions{}, false
+		}
+		claim, err := wire.ParseClaim(c.Name)
+		if err != nil {
+			return wire.Permissions{}, false
+		}
+		perms, err := claim.Permissions()
+		return perms, err == nil
+	}})
+	seed, _ := g.add(t, wire.Permissions{})
+	if _, err := dialSeed(s.URL(), seed, nats.Name("no claim")); !errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("no claim: %v", err)
+	}
+	nc, errs := connect(t, s.URL(), seed, nats.Name(wire.Claim{Worker: "w1", Tags: []string{"eu"}}.String()))
+	_, err := nc.SubscribeSync(wire.RevisionSubject("eu"))
+	must(t, err)
+	must(t, nc.Flush())
+	must(t, nc.Publish(wire.StatusSubject("w1"), nil))
+	must(t, nc.Flush())
+	must(t, nc.Publish(wire.StatusSubject("w2"), nil))
+	errs.violation(t, "status of another worker")
+	_, err = nc.SubscribeSync(wire.RevisionSubject("us"))
+	must(t, err)
+	errs.violation(t, "another tag than claimed")
 }
 
 func TestServer_RefusesStrangers(t *testing.T) {
@@ -309,7 +340,13 @@ func TestServer_ClusterOverMutualTLS(t *testing.T) {
 
 	seed, _ := g.add(t, wire.ControlPermissions())
 	trust := nats.Secure(&tls.Config{RootCAs: ca.pool, MinVersion: tls.VersionTLS12})
-	a, _ := connect(t, first.URL(), seed, trust)
+	a, err := Dial(DialConfig{Node: "node-1", Servers: []string{first.URL()}, Seed: seed, Log: quiet(),
+		TLS: &tls.Config{RootCAs: ca.pool, MinVersion: tls.VersionTLS12}})
+	must(t, err)
+	t.Cleanup(a.Close)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	must(t, WaitConnected(ctx, a))
 	b, _ := connect(t, second.URL(), seed, trust)
 	heard, err := b.SubscribeSync(wire.RevisionSubject("eu"))
 	must(t, err)

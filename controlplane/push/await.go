@@ -80,9 +80,10 @@ func wait(ctx context.Context, moved <-chan struct{}, v view, now time.Time) err
 	return nil
 }
 
-// Status says what each live worker that should serve the API does with its newest revision, as far as it has said.
-func (p *Pusher) Status(apiID string) Outcome {
-	out, _ := p.outcome(p.tracker.view(time.Now()), apiID, 0)
+// Status says what each live worker that should serve the API makes of the revision, or with 0 of the newest one, as
+// far as it has said.
+func (p *Pusher) Status(apiID string, revision uint64) Outcome {
+	out, _ := p.outcome(p.tracker.view(time.Now()), apiID, revision)
 	return out
 }
 

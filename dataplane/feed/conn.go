@@ -15,7 +15,7 @@ import (
 // connect returns a connection that comes up when it can and comes back whenever it was lost; up is called each time.
 func (f *Feed) connect(ctx context.Context, up func()) (*nats.Conn, error) {
 	opts := nats.GetDefaultOptions()
-	opts.Name = "sluice worker " + f.cfg.Worker
+	opts.Name = wire.ClaimOf(f.cfg.Worker, f.selector).String()
 	opts.Servers = f.cfg.Servers
 	opts.InProcessServer = f.cfg.InProcess
 	opts.InboxPrefix = wire.InboxPrefix(f.cfg.Worker)

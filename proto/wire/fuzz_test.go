@@ -102,3 +102,13 @@ func FuzzDecompress(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParseClaim(f *testing.F) {
+	f.Add(Claim{Worker: "w.1", Tags: []string{"eu", "us west"}}.String())
+	f.Add(claimPrefix + "w_2E1/")
+	f.Fuzz(func(t *testing.T, name string) {
+		if c, err := ParseClaim(name); err == nil && c.String() != name {
+			t.Fatalf("%q is not what %+v is written as", name, c)
+		}
+	})
+}

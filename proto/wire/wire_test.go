@@ -184,6 +184,25 @@ func TestToken_OneToOne(t *testing.T) {
 	})
 }
 
+func TestClaim_ReadsBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		name := rapid.StringN(1, -1, maxNodeBytes)
+		c := Claim{Worker: name.Draw(t, "worker"), Tags: rapid.SliceOfN(rapid.StringN(1, -1, maxTagBytes), 0, 3).Draw(t, "tags")}
+		got, err := ParseClaim(c.String())
+		if err != nil || got.Worker != c.Worker || !slices.Equal(got.Tags, c.Tags) {
+			t.Fatalf("%+v reads back as %+v: %v", c, got, err)
+		}
+	})
+	for _, bad := range []string{
+		"", "worker-1", claimPrefix, claimPrefix + "/", claimPrefix + "w", claimPrefix + "w/a,", claimPrefix + "w/*",
+		claimPrefix + "w_/", claimPrefix + "w_6A/", claimPrefix + "w/_all", claimPrefix + "w/a.b",
+	} {
+		if c, err := ParseClaim(bad); err == nil {
+			t.Errorf("%q was read as %+v", bad, c)
+		}
+	}
+}
+
 func TestSelector(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -291,7 +310,7 @@ func TestVerifier_RefusesWhatIsNotMeantForIt(t *testing.T) {
 
 func TestRecords_AnySplit(t *testing.T) {
 	want := []*Record{
-		{Piece: &Record_Changed{Changed: &Deployment{ApiId: "big", Revision: 1, Definition: bytes.Repeat([]byte("x"), 1_000)}}},
+		{Piece: &Record_Changed{Changed: &Deployment{ApiId: "big", Revision: 1, Definition: bytes.Repeat([]byte("x"), 300)}}},
 		{Piece: &Record_Removed{Removed: "gone"}},
 		{Piece: &Record_Changed{Changed: &Deployment{ApiId: "small", Revision: 2}}},
 	}

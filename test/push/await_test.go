@@ -94,7 +94,7 @@ func TestAwait_ReportsFailure(t *testing.T) {
 		t.Fatalf("serving %d, want the old %d", got, good)
 	}
 	w.Report(feed.Result{APIID: "orders", Revision: bad, State: feed.Serving}) // built later after all
-	watch(t, leader, "failure taken back", func([]push.Worker) bool { return leader.Status("orders").Served() })
+	watch(t, leader, "failure taken back", func([]push.Worker) bool { return leader.Status("orders", bad).Served() })
 
 	w.sink.fail("orders", "")
 	fixed := h.deploy("orders", []byte("3"))
@@ -132,7 +132,7 @@ func TestAwait_DoesNotWaitForTheDead(t *testing.T) {
 	g, h, srv, leader, _ := cluster(t)
 	stays := startWorker(t, g, "stays", nil, at(srv.URL()))
 	leaves := startWorker(t, g, "leaves", nil, at(srv.URL()))
-	stuck := startWorker(t, g, "stuck", nil, at(srv.URL()), func(c *feed.Config) { c.Period = 10 * time.Second })
+	stuck := startWorker(t, g, "stuck", nil, at(srv.URL()))
 	for _, w := range []*worker{stays, leaves, stuck} {
 		waitReady(t, w)
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/sluice-gateway/sluice/controlplane/natsserver"
 	"github.com/sluice-gateway/sluice/controlplane/push"
-	"github.com/sluice-gateway/sluice/dataplane/feed"
 )
 
 // BenchmarkColdStart is a worker's start with 10,000 APIs of 3 KiB each, over TCP on loopback.
@@ -31,7 +30,7 @@ func BenchmarkCreateToApplied(b *testing.B) {
 	g, h, srv, leader := benchCluster(b)
 	h.fill(10_000, 3_000)
 	for i := range 10 {
-		w := startWorker(b, g, fmt.Sprintf("w-%d", i), nil, at(srv.URL()), func(c *feed.Config) { c.Period = time.Second })
+		w := startWorker(b, g, fmt.Sprintf("w-%d", i), nil, at(srv.URL()))
 		waitReady(b, w)
 	}
 	waitLive(b, leader, 10)
@@ -56,7 +55,7 @@ func BenchmarkCreateToApplied(b *testing.B) {
 func BenchmarkBulk(b *testing.B) {
 	g, h, srv, leader := benchCluster(b)
 	for i := range 10 {
-		w := startWorker(b, g, fmt.Sprintf("w-%d", i), nil, at(srv.URL()), func(c *feed.Config) { c.Period = time.Second })
+		w := startWorker(b, g, fmt.Sprintf("w-%d", i), nil, at(srv.URL()))
 		waitReady(b, w)
 	}
 	waitLive(b, leader, 10)

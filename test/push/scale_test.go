@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/sluice-gateway/sluice/controlplane/natsserver"
 	"github.com/sluice-gateway/sluice/controlplane/push"
@@ -34,7 +33,7 @@ func TestFeed_FiftyWorkersAtOnce(t *testing.T) {
 	h.fill(500, 3_000)
 	ws := make([]*worker, 50)
 	for i := range ws {
-		ws[i] = startWorker(t, g, fmt.Sprintf("w-%02d", i), nil, at(srv.URL()), func(c *feed.Config) { c.Period = time.Second })
+		ws[i] = startWorker(t, g, fmt.Sprintf("w-%02d", i), nil, at(srv.URL()))
 	}
 	for _, w := range ws {
 		waitReady(t, w)
