@@ -18,34 +18,17 @@ func (c Claim) key(a *API) string {
 	return a.Organization + "\x00" + a.Environment + "\x00" + c.Kind.String() + "\x00" + c.Host + "\x00" + c.Path
 }
 
-// conflict returns the claim of another API that c of API a collides with, and that API's id. Paths collide where
-// one is a prefix of the other under the same host, hosts where they are equal.
+// conflict returns the claim of another API that c of API a collides with, and that API's id. Only the very same place
+// collides: paths nest, since the longest one that matches is served (dataplane/table). The 3.20 reference refuses a path
+// above or below another's, as its router takes the first match (spec 1.4).
 func (s *State) conflict(a *API, c Claim) (place, owner string, found bool) {
-	key := c.key(a)
-	if c.Kind != command.Claim_KIND_HTTP {
-		owner, found = s.claims.Get(key)
-		return c.Host, owner, found && owner != a.ID
+	owner, found = s.claims.Get(c.key(a))
+	if c.Kind == command.Claim_KIND_HTTP {
+		place = c.Path
+	} else {
+		place = c.Host
 	}
-	base := len(key) - len(c.Path)
-	for i := base; i < len(key); i++ { // the paths above c, and c
-		if key[i] != '/' {
-			continue
-		}
-		if owner, found = s.claims.Get(key[:i+1]); found && owner != a.ID {
-			return key[base : i+1], owner, true
-		}
-	}
-	it := s.claims.Iterator()
-	for it.Seek(key); !it.Done(); { // the paths below c
-		k, owner, _ := it.Next()
-		if !strings.HasPrefix(k, key) {
-			break
-		}
-		if owner != a.ID {
-			return k[base:], owner, true
-		}
-	}
-	return "", "", false
+	return place, owner, found && owner != a.ID
 }
 
 // claim gives API a its places, taking back the old ones; it refuses a place that is taken.

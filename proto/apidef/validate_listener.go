@@ -107,12 +107,18 @@ func (c *checker) checkQoS(at string, e *Entrypoint, info EntrypointInfo) {
 	if _, ok := qosLevels.parse(level); !ok || c.api.Type != TypeMessage {
 		return
 	}
-	if len(info.QoS) > 0 && !slices.Contains(info.QoS, level) {
-		c.fail(at+"/qos", CodeQoSUnsupported, "%s is not possible with %s; choose one of: %s", level, e.Type, strings.Join(info.QoS, ", "))
+	if c.checkMatrix(at, e.Type, level) {
 		return
 	}
+	if len(info.QoS) > 0 && !slices.Contains(info.QoS, level) {
+		c.fail(at+"/qos", CodeQoSUnsupported, "%s is not possible with %s; choose one of: %s", level, e.Type, strings.Join(info.QoS, ", "))
+	}
+}
+
+// checkMatrix holds the level against every endpoint group, and tells whether there was one to hold it against.
+func (c *checker) checkMatrix(at, entrypoint, level string) bool {
 	if c.env.SupportedQoS == nil {
-		return
+		return false
 	}
 	told := map[string]bool{}
 	for _, g := range c.api.EndpointGroups {
@@ -120,15 +126,16 @@ func (c *checker) checkQoS(at string, e *Entrypoint, info EntrypointInfo) {
 			continue
 		}
 		told[g.Type] = true
-		levels := c.env.SupportedQoS(e.Type, g.Type)
+		levels := c.env.SupportedQoS(entrypoint, g.Type)
 		switch {
 		case slices.Contains(levels, level):
 		case len(levels) == 0:
-			c.fail(at+"/qos", CodeQoSUnsupported, "no level is possible between %s and %s; choose another endpoint", e.Type, g.Type)
+			c.fail(at+"/qos", CodeQoSUnsupported, "no level is possible between %s and %s; choose another endpoint", entrypoint, g.Type)
 		default:
-			c.fail(at+"/qos", CodeQoSUnsupported, "%s is not possible between %s and %s; choose one of: %s", level, e.Type, g.Type, strings.Join(levels, ", "))
+			c.fail(at+"/qos", CodeQoSUnsupported, "%s is not possible between %s and %s; choose one of: %s", level, entrypoint, g.Type, strings.Join(levels, ", "))
 		}
 	}
+	return len(told) > 0
 }
 
 // isMessageEndpoint keeps the matrix from answering for a connector that is reported already.

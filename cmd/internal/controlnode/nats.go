@@ -39,22 +39,41 @@ func (n *Node) connect(cfg Config, id *identity.Identity) (*nats.Conn, error) {
 	return natsserver.Dial(natsserver.DialConfig{Node: cfg.Node, InProcess: n.NATS, Seed: seed, Log: cfg.Log})
 }
 
-// authorizer tells what the holder of a NATS key may do: each role has one key.
-func authorizer(id *identity.Identity) (func(nkey string) (wire.Permissions, bool), error) {
-	allowed := map[string]wire.Permissions{}
-	for role, permissions := range map[identity.Role]wire.Permissions{
-		identity.RoleControl: wire.ControlPermissions(),
-		identity.RoleWorker:  wire.SharedWorkerPermissions(),
-	} {
-		pair, err := id.NATSUser(role)
-		if err != nil {
-			return nil, err
-		}
-		public, err := pair.PublicKey()
-		if err != nil {
-			return nil, fmt.Errorf("NATS key of %s: %w", role, err)
-		}
-		allowed[public] = permissions
+// authorizer tells what a client may do: the control plane everything of Sluice's, a worker what the name and tags that
+// it connects with allow. Workers share one key, so this keeps them apart by their word; see DESIGN.md.
+func authorizer(id *identity.Identity) (func(natsserver.Client) (wire.Permissions, bool), error) {
+	control, err := publicKey(id, identity.RoleControl)
+	if err != nil {
+		return nil, err
 	}
-	return func(nkey string) (wire.Permissions, bool) { p, ok := allowed[nkey]; return p, ok }, nil
+	worker, err := publicKey(id, identity.RoleWorker)
+	if err != nil {
+		return nil, err
+	}
+	return func(c natsserver.Client) (wire.Permissions, bool) {
+		switch c.Nkey {
+		case control:
+			return wire.ControlPermissions(), true
+		case worker:
+			claim, err := wire.ParseClaim(c.Name)
+			if err != nil {
+				return wire.Permissions{}, false
+			}
+			p, err := claim.Permissions()
+			return p, err == nil
+		}
+		return wire.Permissions{}, false
+	}, nil
+}
+
+func publicKey(id *identity.Identity, role identity.Role) (string, error) {
+	pair, err := id.NATSUser(role)
+	if err != nil {
+		return "", err
+	}
+	public, err := pair.PublicKey()
+	if err != nil {
+		return "", fmt.Errorf("NATS key of %s: %w", role, err)
+	}
+	return public, nil
 }

@@ -27,10 +27,12 @@ func (r rollout) Await(ctx context.Context, apiID string, revision uint64) ([]ma
 		}
 	}
 	o, err := r.push.Await(ctx, apiID, revision)
-	if errors.Is(err, push.ErrNoWorkers) {
+	switch {
+	case errors.Is(err, push.ErrNoWorkers):
 		return nil, nil
-	}
-	if ctx.Err() != nil {
+	case len(o.Failures) > 0: // it returns at the first one; the others' word is worth having
+		o = r.push.Status(apiID, revision)
+	case ctx.Err() != nil:
 		err = ctx.Err()
 	}
 	return outcomes(o), err
@@ -46,8 +48,8 @@ func (r rollout) anyLive() bool {
 }
 
 // Outcomes implements rest.Rollout.
-func (r rollout) Outcomes(apiID string, _ uint64) []management.WorkerOutcome {
-	return outcomes(r.push.Status(apiID))
+func (r rollout) Outcomes(apiID string, revision uint64) []management.WorkerOutcome {
+	return outcomes(r.push.Status(apiID, revision))
 }
 
 func outcomes(o push.Outcome) []management.WorkerOutcome {
