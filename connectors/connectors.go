@@ -127,12 +127,15 @@ type EntrypointType struct {
 	New func(cfg json.RawMessage, env Env) (Entrypoint, error)
 }
 
+// SharedPrefix begins pointers into an endpoint's shared configuration.
+const SharedPrefix = "/shared"
+
 // EndpointType is one entry of the endpoint catalog.
 type EndpointType struct {
 	Name  string
 	Modes Mode
 	// Check decodes and validates a configuration and the shared one that applies to it (spec 1.6): every problem, pointers
-	// relative to the one or, with the prefix "/shared", to the other.
+	// relative to the one or, behind SharedPrefix, to the other.
 	Check func(cfg, shared json.RawMessage) apidef.Problems
 	// New builds the connector. It must not start goroutines, dial or listen.
 	New func(cfg, shared json.RawMessage, env Env) (Endpoint, error)

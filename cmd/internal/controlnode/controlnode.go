@@ -1,0 +1,167 @@
+// Package controlnode puts a control-plane process together: the cluster's identity, NATS, the replicated state with its
+// management API, and the push to workers. `sluice controlplane` and `sluice dev` both run what New returns.
+package controlnode
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/sluice-gateway/sluice/cmd/internal/catalog"
+	"github.com/sluice-gateway/sluice/cmd/internal/config"
+	"github.com/sluice-gateway/sluice/cmd/internal/run"
+	"github.com/sluice-gateway/sluice/cmd/internal/version"
+	"github.com/sluice-gateway/sluice/connectors/builtin"
+	"github.com/sluice-gateway/sluice/controlplane"
+	"github.com/sluice-gateway/sluice/controlplane/identity"
+	"github.com/sluice-gateway/sluice/controlplane/natsserver"
+	"github.com/sluice-gateway/sluice/controlplane/push"
+	"github.com/sluice-gateway/sluice/controlplane/rest"
+	"github.com/sluice-gateway/sluice/controlplane/store"
+	"github.com/sluice-gateway/sluice/proto/apidef"
+	"github.com/sluice-gateway/sluice/proto/join"
+)
+
+// Config is one node.
+type Config struct {
+	Node            string // its id in the cluster, which never changes
+	DataDir         string
+	SecretFile      string // empty: cluster-secret in DataDir
+	AdminTokenFile  string // empty: admin-token in DataDir
+	Advertise       string // where peers reach this node; empty: Raft's address
+	Peers           []store.Peer
+	AutoKeylessPlan bool // sluice dev
+
+	Raft       net.Listener
+	Management net.Listener
+
+	// NATS: embedded, on the address (empty: in-process only), clustered where routes are given; or an external one.
+	NATSAddr        string
+	NATSClusterAddr string
+	NATSRoutes      []string
+	NATSURLs        []string
+	NATSCreds       string
+
+	// Brokers maps sample addresses, so that what is deployable here is what workers can build (see connectors.Env).
+	Brokers map[string]string
+
+	Telemetry *config.Telemetry
+	Log       *slog.Logger
+}
+
+// Node is a control-plane process's parts.
+type Node struct {
+	*controlplane.Node
+	AdminToken     string
+	AdminTokenFile string
+	WorkerToken    join.Token
+	NATS           *natsserver.Server // nil where an external cluster is used
+	Runners        []run.Runner       // in the order in which they are started
+}
+
+// New reads or makes the secrets, opens the log and connects the parts. The Runners must be run once it has returned.
+func New(cfg Config) (*Node, error) {
+	n := &Node{AdminTokenFile: orIn(cfg.AdminTokenFile, cfg.DataDir, "admin-token")}
+	secret, err := identity.LoadOrCreateSecret(orIn(cfg.SecretFile, cfg.DataDir, "cluster-secret"))
+	if err != nil {
+		return nil, err
+	}
+	if n.AdminToken, err = identity.LoadOrCreateToken(n.AdminTokenFile); err != nil {
+		return nil, err
+	}
+	id, err := identity.New(secret, identity.Config{Node: cfg.Node})
+	if err != nil {
+		return nil, fmt.Errorf("identity: %w", err)
+	}
+	if n.WorkerToken, err = id.WorkerToken(cfg.NATSURLs); err != nil {
+		return nil, fmt.Errorf("worker token: %w", err)
+	}
+	if err := writeToken(filepath.Join(cfg.DataDir, "worker-token"), n.WorkerToken.String()); err != nil {
+		return nil, fmt.Errorf("worker token: %w", err)
+	}
+	nc, err := n.connect(cfg, id)
+	if err != nil {
+		return nil, err
+	}
+	meter := cfg.Telemetry.Meter.Meter("github.com/sluice-gateway/sluice/controlplane")
+	validation := catalog.Validation(builtin.Entrypoints, builtin.Endpoints)
+	n.Node, err = controlplane.New(controlplane.Config{
+		Store: store.Config{NodeID: cfg.Node, DataDir: cfg.DataDir, Advertise: cfg.Advertise, Peers: cfg.Peers},
+		REST:  rest.Config{Token: n.AdminToken, Version: version.String(), AutoKeylessPlan: cfg.AutoKeylessPlan},
+	}, controlplane.Deps{
+		Identity: id, Peers: cfg.Raft, Management: cfg.Management,
+		Push:       func(s *controlplane.Source) (controlplane.Push, error) { return newPush(cfg, id, nc, s, meter) },
+		Validate:   func(d *apidef.Document) apidef.Problems { return d.Validate(validation) },
+		Deployable: catalog.Deployable(builtin.Entrypoints, builtin.Endpoints, cfg.Brokers),
+		Probes:     map[string]rest.Probe{"nats": func(context.Context) error { return probe(nc) }},
+		Log:        cfg.Log, Meter: meter,
+	})
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
+	n.Runners = append(n.Runners, run.Runner{Name: "NATS client", Run: func(ctx context.Context) error {
+		<-ctx.Done()
+		nc.Close()
+		return nil
+	}}, run.Runner{Name: "control plane", Run: n.Run})
+	return n, nil
+}
+
+// rolloutPush is a push with what the management API asks of it.
+type rolloutPush struct {
+	rollout
+	run func(ctx context.Context) error
+}
+
+// Run implements controlplane.Push.
+func (p rolloutPush) Run(ctx context.Context) error { return p.run(ctx) }
+
+func newPush(cfg Config, id *identity.Identity, nc *nats.Conn, s *controlplane.Source, meter metric.Meter) (controlplane.Push, error) {
+	var key ed25519.PrivateKey
+	key, err := id.BundleKey()
+	if err != nil {
+		return nil, err
+	}
+	p, err := push.New(push.Config{Cluster: id.ClusterID(), Node: cfg.Node, Key: key, Log: cfg.Log, Meter: meter}, nc, &source{Source: s})
+	if err != nil {
+		return nil, err
+	}
+	return rolloutPush{rollout{p}, p.Run}, nil
+}
+
+var errNATSAway = errors.New("not connected to NATS: workers get no changes until it is back, and serve what they have")
+
+func probe(nc *nats.Conn) error {
+	if !nc.IsConnected() {
+		return errNATSAway
+	}
+	return nil
+}
+
+func orIn(path, dir, name string) string {
+	if path == "" {
+		return filepath.Join(dir, name)
+	}
+	return path
+}
+
+// writeToken keeps the worker token where the operator finds it, readable by nobody else.
+func writeToken(path, token string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, []byte(token+"\n"), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}

@@ -1,0 +1,117 @@
+// Package workernode puts a worker process together: what it measures with, the data plane and the feed from the control
+// plane. `sluice worker` and `sluice dev` both run what New returns.
+package workernode
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/sluice-gateway/sluice/cmd/internal/config"
+	"github.com/sluice-gateway/sluice/cmd/internal/run"
+	"github.com/sluice-gateway/sluice/cmd/internal/version"
+	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/connectors/builtin"
+	"github.com/sluice-gateway/sluice/dataplane"
+	"github.com/sluice-gateway/sluice/dataplane/feed"
+	"github.com/sluice-gateway/sluice/dataplane/meter"
+	"github.com/sluice-gateway/sluice/dataplane/server"
+	"github.com/sluice-gateway/sluice/proto/join"
+)
+
+// Config is one worker.
+type Config struct {
+	Node       string // its name, unique in the cluster
+	Gateway    net.Listener
+	Admin      net.Listener
+	AdminToken string
+	GatewayTLS *tls.Config // nil: plain
+	Tags       []string
+	Limits     connectors.Limits
+	Brokers    map[string]string // see connectors.Env
+
+	// How it reaches the control plane: the token says whom to trust, NATS where it is.
+	Token     join.Token
+	NATS      []string                   // URLs; empty: the token's
+	CredsFile string                     // of an external NATS cluster, instead of the token's key
+	InProcess nats.InProcessConnProvider // an embedded server, instead of URLs
+
+	OTLPEndpoint string
+	Log          *slog.Logger
+}
+
+// New returns the worker's parts in the order in which they are started.
+func New(ctx context.Context, cfg Config) ([]run.Runner, error) {
+	counters := meter.NewRegistry()
+	telemetry, err := config.NewTelemetry(ctx, config.TelemetryConfig{Node: cfg.Node, Version: version.String(), OTLPEndpoint: cfg.OTLPEndpoint}, counters)
+	if err != nil {
+		return nil, err
+	}
+	limits := cfg.Limits
+	if limits == (connectors.Limits{}) {
+		limits = connectors.DefaultLimits
+	}
+	serverConfig := server.DefaultConfig
+	serverConfig.TLS = cfg.GatewayTLS
+	worker, err := dataplane.New(dataplane.Config{
+		ID: cfg.Node, Name: "sluice worker", Version: version.String(), AdminToken: cfg.AdminToken,
+		Server: serverConfig, Limits: limits, Brokers: cfg.Brokers, Tags: cfg.Tags,
+	}, dataplane.Deps{
+		Entrypoints: builtin.Entrypoints, Endpoints: builtin.Endpoints,
+		Gateway: []net.Listener{cfg.Gateway}, Admin: cfg.Admin, Log: cfg.Log,
+		Meter: telemetry.Meter, Tracer: telemetry.Tracer, Gatherer: telemetry.Gatherer, Counters: counters,
+		Feed: func(w *dataplane.Worker) (dataplane.Feed, error) { return newFeed(cfg, telemetry, w) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("worker: %w", err)
+	}
+	return []run.Runner{{Name: "telemetry", Run: telemetry.Run}, {Name: "worker", Run: worker.Run}}, nil
+}
+
+func newFeed(cfg Config, telemetry *config.Telemetry, w *dataplane.Worker) (*feed.Feed, error) {
+	fc := feed.Config{
+		Cluster: cfg.Token.Cluster, Worker: cfg.Node, Tags: cfg.Tags, Version: version.String(),
+		Keys: []ed25519.PublicKey{cfg.Token.BundleKey}, Servers: cfg.NATS, InProcess: cfg.InProcess, CredsFile: cfg.CredsFile,
+		Connections: w.Connections, Log: cfg.Log, Meter: telemetry.Meter.Meter("github.com/sluice-gateway/sluice/dataplane/feed"),
+	}
+	if len(fc.Servers) == 0 {
+		fc.Servers = cfg.Token.NATS
+	}
+	if cfg.CredsFile == "" {
+		fc.Seed = []byte(cfg.Token.Seed)
+	}
+	if cfg.InProcess == nil {
+		roots, err := cfg.Token.Roots()
+		if err != nil {
+			return nil, err
+		}
+		fc.TLS = &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: roots, ServerName: join.ServerName}
+	}
+	return feed.New(fc, w.Sink())
+}
+
+// ReadToken reads a worker token file.
+func ReadToken(read func(path string) (io.ReadCloser, error), path string) (join.Token, error) {
+	f, err := read(path)
+	if err != nil {
+		return join.Token{}, fmt.Errorf("worker token: %w; copy it from a control-plane node's data directory", err)
+	}
+	defer f.Close()
+	const most = 16 << 10
+	b, err := io.ReadAll(io.LimitReader(f, most))
+	if err != nil {
+		return join.Token{}, fmt.Errorf("worker token %s: %w", path, err)
+	}
+	token, err := join.Parse(string(b))
+	if err != nil {
+		return join.Token{}, fmt.Errorf("worker token %s: %w", filepath.Clean(path), err)
+	}
+	return token, nil
+}

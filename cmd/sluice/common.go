@@ -1,0 +1,107 @@
+package main
+
+import (
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/sluice-gateway/sluice/cmd/internal/config"
+	"github.com/sluice-gateway/sluice/connectors"
+)
+
+// grace is how long a stopping process may take: a drain, and the flush of what is left.
+const grace = 40 * time.Second
+
+// Default addresses: loopback, the ports that users know.
+const (
+	defaultGateway    = "127.0.0.1:8082"
+	defaultManagement = "127.0.0.1:8083"
+	defaultAdmin      = "127.0.0.1:18082"
+)
+
+// common are the flags of every role.
+type common struct {
+	node, dataDir, admin, adminTokenFile, logLevel, otlp string
+}
+
+func (c *common) register(f *pflag.FlagSet, node, dataDir string) {
+	f.StringVar(&c.node, "node-id", node, "name of this process, unique in the cluster")
+	f.StringVar(&c.dataDir, "data-dir", dataDir, "where it keeps its state")
+	f.StringVar(&c.admin, "admin-addr", defaultAdmin, "address of the technical API: health, readiness, metrics, profiles")
+	f.StringVar(&c.adminTokenFile, "admin-token-file", "", "file with the admin token; made at first start (default <data-dir>/admin-token)")
+	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&c.otlp, "otlp-endpoint", "", "send traces there over OTLP/gRPC: http://host:4317 in the clear, host:4317 over TLS")
+}
+
+func (c *common) logger() (*slog.Logger, error) { return config.Logger(os.Stderr, c.logLevel, c.node) }
+
+// hostname is the default name of a process that needs one of its own.
+func hostname(prefix string) string {
+	if h, err := os.Hostname(); err == nil && h != "" {
+		return prefix + "-" + h
+	}
+	b := make([]byte, 4)
+	_, _ = rand.Read(b)
+	return prefix + "-" + hex.EncodeToString(b)
+}
+
+// listen opens a listener and says which flag to change where it cannot.
+func listen(addr, flag string) (net.Listener, error) {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%w; choose another address with %s", err, flag)
+	}
+	return ln, nil
+}
+
+// gateway are the flags of roles that serve APIs.
+type gateway struct {
+	addr, certFile, keyFile string
+	tags                    []string
+	limits                  connectors.Limits
+}
+
+func (g *gateway) register(f *pflag.FlagSet) {
+	d := connectors.DefaultLimits
+	g.limits = d
+	f.StringVar(&g.addr, "gateway-addr", defaultGateway, "address on which APIs are served")
+	f.StringVar(&g.certFile, "gateway-tls-cert", "", "PEM certificate chain: serve APIs over TLS")
+	f.StringVar(&g.keyFile, "gateway-tls-key", "", "PEM key of --gateway-tls-cert")
+	f.StringSliceVar(&g.tags, "tags", nil, "sharding tags: serve only APIs that have one of them; !tag excludes")
+	f.DurationVar(&g.limits.RequestTimeout, "request-timeout", d.RequestTimeout, "a publish or a page must be answered within it")
+	f.DurationVar(&g.limits.ProduceTimeout, "produce-timeout", d.ProduceTimeout, "a message that no broker took within it is answered as not stored")
+	f.DurationVar(&g.limits.WriteTimeout, "write-timeout", d.WriteTimeout, "a client that takes no byte for so long is cut off")
+	f.IntVar(&g.limits.MaxBody, "max-body-bytes", d.MaxBody, "largest request body")
+	f.IntVar(&g.limits.MaxFrame, "max-frame-bytes", d.MaxFrame, "largest WebSocket message from a client")
+	f.IntVar(&g.limits.ProducerBuffer, "producer-buffer-bytes", d.ProducerBuffer, "messages not yet acknowledged, per endpoint")
+	f.IntVar(&g.limits.RingBytes, "ring-bytes", d.RingBytes, "recent messages kept for subscribers, per endpoint")
+	f.IntVar(&g.limits.CatchUpReaders, "catch-up-readers", d.CatchUpReaders, "readers for subscribers that are behind, per endpoint")
+	f.IntVar(&g.limits.CatchUpBytes, "catch-up-bytes", d.CatchUpBytes, "what one of them holds ahead")
+	f.DurationVar(&g.limits.CheckpointEvery, "checkpoint-every", d.CheckpointEvery, "how often delivered positions are saved under auto")
+	f.DurationVar(&g.limits.Drain, "drain-timeout", d.Drain, "how long an old revision may take to end")
+}
+
+// tls loads the gateway's certificate; nil: plain.
+func (g *gateway) tls() (*tls.Config, error) {
+	if g.certFile == "" && g.keyFile == "" {
+		return nil, nil //nolint:nilnil // plain is a valid answer
+	}
+	cert, err := tls.LoadX509KeyPair(g.certFile, g.keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("--gateway-tls-cert and --gateway-tls-key: %w", err)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}}, nil
+}
+
+// fields splits a comma-separated flag and drops what is empty.
+func fields(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+}

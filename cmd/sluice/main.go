@@ -1,0 +1,31 @@
+// Command sluice is the one binary: a role or a command per subcommand. This package is wiring and nothing else.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-gateway/sluice/cmd/internal/catalog"
+	"github.com/sluice-gateway/sluice/cmd/internal/client"
+	"github.com/sluice-gateway/sluice/connectors/builtin"
+)
+
+func main() { os.Exit(execute()) }
+
+func execute() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	root := &cobra.Command{
+		Use:   "sluice",
+		Short: "A bridge between message brokers and the web",
+		Long:  "Sluice serves V4 API definitions: POST becomes a Kafka message; event streams, WebSockets and pages bring messages out.",
+	}
+	root.AddCommand(newDev(), newControlPlane(), newWorker())
+	root.AddCommand(client.Commands(catalog.Validation(builtin.Entrypoints, builtin.Endpoints))...)
+	return client.Execute(ctx, root)
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-gateway/sluice/cmd/internal/run"
+	"github.com/sluice-gateway/sluice/cmd/internal/workernode"
+	"github.com/sluice-gateway/sluice/controlplane/identity"
+)
+
+type workerFlags struct {
+	common
+	gateway
+	natsURL, natsCreds, tokenFile string
+}
+
+func newWorker() *cobra.Command {
+	var f workerFlags
+	cmd := &cobra.Command{
+		Use: "worker", Args: cobra.NoArgs, Short: "Run a stateless worker that serves APIs",
+		Example: "  sluice worker --worker-token-file worker-token --nats-url tls://10.0.0.1:4222,tls://10.0.0.2:4222",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context()) },
+	}
+	f.common.register(cmd.Flags(), hostname("worker"), ".sluice-worker")
+	f.gateway.register(cmd.Flags())
+	cmd.Flags().StringVar(&f.natsURL, "nats-url", "", "where NATS is, comma-separated (default: what the token says)")
+	cmd.Flags().StringVar(&f.natsCreds, "nats-creds", "", "credentials file of an external NATS cluster")
+	cmd.Flags().StringVar(&f.tokenFile, "worker-token-file", "worker-token", "the token that a control-plane node has written to its data directory")
+	return cmd
+}
+
+func (f *workerFlags) run(ctx context.Context) error {
+	log, err := f.logger()
+	if err != nil {
+		return err
+	}
+	token, err := workernode.ReadToken(func(path string) (io.ReadCloser, error) { return os.Open(path) }, f.tokenFile)
+	if err != nil {
+		return err
+	}
+	if f.adminTokenFile == "" {
+		f.adminTokenFile = filepath.Join(f.dataDir, "admin-token")
+	}
+	cfg := workernode.Config{
+		Node: f.node, Tags: f.tags, Limits: f.limits, Token: token, NATS: fields(f.natsURL), CredsFile: f.natsCreds,
+		OTLPEndpoint: f.otlp, Log: log,
+	}
+	if len(cfg.NATS) == 0 && len(token.NATS) == 0 {
+		return fmt.Errorf("the worker token does not say where NATS is: give --nats-url")
+	}
+	if cfg.AdminToken, err = identity.LoadOrCreateToken(f.adminTokenFile); err != nil {
+		return err
+	}
+	if cfg.GatewayTLS, err = f.tls(); err != nil {
+		return err
+	}
+	if cfg.Gateway, err = listen(f.addr, "--gateway-addr"); err != nil {
+		return err
+	}
+	if cfg.Admin, err = listen(f.admin, "--admin-addr"); err != nil {
+		return err
+	}
+	runners, err := workernode.New(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	log.Info("worker started", "gateway", cfg.Gateway.Addr().String(), "admin", cfg.Admin.Addr().String())
+	return run.Stack(ctx, grace, runners...)
+}

@@ -1,0 +1,322 @@
+package kafka
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/proto/apidef"
+)
+
+// Config is an endpoint's `configuration`. The 3.20 layout keeps everything here (spec 3.1); the 4.x layout keeps only the
+// addresses here and the rest in the shared configuration (spec 3.2). Both are read from both places; the shared one
+// wins where both say something.
+type Config struct {
+	// BootstrapServers is a comma-separated list of host:port. Required.
+	BootstrapServers string `json:"bootstrapServers"`
+	// Topics are read from and written to (3.20 layout).
+	Topics []string `json:"topics"`
+	Shared
+}
+
+// Shared is an endpoint's shared configuration, its own or its group's (spec 1.6).
+type Shared struct {
+	Consumer *Consumer `json:"consumer"`
+	Producer *Producer `json:"producer"`
+	Security *Security `json:"security"`
+}
+
+// Consumer says what is read.
+type Consumer struct {
+	// Enabled: default true.
+	Enabled *bool `json:"enabled"`
+	// Topics to read. Default: those of the root.
+	Topics []string `json:"topics"`
+	// TopicPattern, a regular expression instead of Topics, is not served in this version.
+	TopicPattern  string          `json:"topicPattern"`
+	TopicsPattern string          `json:"topicsPattern"`
+	PatternKey    string          `json:"topics.pattern"`
+	Attributes    json.RawMessage `json:"attributes"`
+	// EncodeMessageID gives message ids in base64 instead of plain. Default true.
+	EncodeMessageID *bool `json:"encodeMessageId"`
+	// AutoOffsetReset is where a client without a position starts: latest (default), earliest, or none, which refuses it.
+	AutoOffsetReset string `json:"autoOffsetReset"`
+	// CheckTopicExistence refuses a subscription to a missing topic. Default false: it is waited for.
+	CheckTopicExistence bool `json:"checkTopicExistence"`
+	// RemoveConfluentHeader strips the schema registry's 5 bytes from values that start with them. Default false.
+	RemoveConfluentHeader bool `json:"removeConfluentHeader"`
+}
+
+// Producer says where messages are published.
+type Producer struct {
+	// Enabled: default true.
+	Enabled *bool `json:"enabled"`
+	// Topics to write to; a message goes to each of them. Default: those of the root.
+	Topics []string `json:"topics"`
+	// CompressionType of batches: none (default), gzip, snappy, lz4 or zstd.
+	CompressionType string `json:"compressionType"`
+}
+
+// Security says how to connect.
+type Security struct {
+	// Protocol: PLAINTEXT (default). SSL, SASL_PLAINTEXT and SASL_SSL are not served in this version.
+	Protocol string          `json:"protocol"`
+	SASL     json.RawMessage `json:"sasl"`
+	SSL      json.RawMessage `json:"ssl"`
+}
+
+// settings is the one normal form of both layouts.
+type settings struct {
+	bootstrap  string
+	consume    bool
+	produce    bool
+	topics     []string // read
+	outTopics  []string // written
+	encodeID   bool
+	reset      string // latest, earliest, none
+	mustExist  bool
+	stripMagic bool
+	codec      kgo.CompressionCodec
+}
+
+// Start rules of a subscription that has no position (autoOffsetReset).
+const (
+	resetLatest   = "latest"
+	resetEarliest = "earliest"
+	resetNone     = "none"
+)
+
+// sharedPrefix starts pointers into the shared configuration (connectors.EndpointType.Check).
+const sharedPrefix = "/shared"
+
+// Check decodes and validates; it finds every problem at once. A bootstrap address that is no host:port passes, since it
+// decodes: building the endpoint fails on it, so that a definition can be stored before it can be deployed.
+func Check(cfg, shared json.RawMessage) apidef.Problems {
+	_, ps := read(cfg, shared)
+	return ps
+}
+
+func read(cfg, shared json.RawMessage) (settings, apidef.Problems) {
+	var own Config
+	var group Shared
+	ps := connectors.Decode(cfg, &own)
+	for _, p := range connectors.Decode(shared, &group) {
+		p.Pointer = sharedPrefix + p.Pointer
+		ps = append(ps, p)
+	}
+	c := checker{problems: ps}
+	s := settings{bootstrap: strings.TrimSpace(own.BootstrapServers), encodeID: true, reset: resetLatest}
+	if s.bootstrap == "" && len(ps.Errors()) == 0 {
+		c.fail("/bootstrapServers", `is required, e.g. "broker-1:9092,broker-2:9092"`)
+	}
+	c.topics("/topics", own.Topics)
+	c.consumer("", own.Consumer)
+	c.consumer(sharedPrefix, group.Consumer)
+	c.producer("", own.Producer)
+	c.producer(sharedPrefix, group.Producer)
+	c.security("", own.Security)
+	c.security(sharedPrefix, group.Security)
+	s.merge(own, group)
+	if len(c.problems.Errors()) == 0 && !s.consume && !s.produce {
+		c.fail("", "neither consumer nor producer is enabled: enable at least one")
+	}
+	return s, c.problems
+}
+
+// merge applies the 3.20 defaults (both sides on, topics at the root) and then each block that is present. A side that has
+// no topics stays on: an attribute may name them per message (spec 3.3); where none does, using it fails.
+func (s *settings) merge(own Config, group Shared) {
+	s.consume, s.produce = true, true
+	s.topics, s.outTopics = own.Topics, own.Topics
+	s.codec = kgo.NoCompression()
+	for _, c := range []*Consumer{own.Consumer, group.Consumer} {
+		if c != nil {
+			s.mergeConsumer(c)
+		}
+	}
+	for _, p := range []*Producer{own.Producer, group.Producer} {
+		if p == nil {
+			continue
+		}
+		if p.Enabled != nil {
+			s.produce = *p.Enabled
+		}
+		if len(p.Topics) > 0 {
+			s.outTopics = p.Topics
+		}
+		if codec, ok := codecs[strings.ToLower(p.CompressionType)]; ok {
+			s.codec = codec()
+		}
+	}
+	s.topics = distinct(s.topics)
+	s.outTopics = distinct(s.outTopics)
+}
+
+func (s *settings) mergeConsumer(c *Consumer) {
+	if c.Enabled != nil {
+		s.consume = *c.Enabled
+	}
+	if len(c.Topics) > 0 {
+		s.topics = c.Topics
+	}
+	if c.EncodeMessageID != nil {
+		s.encodeID = *c.EncodeMessageID
+	}
+	if c.AutoOffsetReset != "" {
+		s.reset = strings.ToLower(c.AutoOffsetReset)
+	}
+	s.mustExist = s.mustExist || c.CheckTopicExistence
+	s.stripMagic = s.stripMagic || c.RemoveConfluentHeader
+}
+
+var codecs = map[string]func() kgo.CompressionCodec{
+	"":       kgo.NoCompression,
+	"none":   kgo.NoCompression,
+	"gzip":   kgo.GzipCompression,
+	"snappy": kgo.SnappyCompression,
+	"lz4":    kgo.Lz4Compression,
+	"zstd":   kgo.ZstdCompression,
+}
+
+// checker collects what is wrong.
+type checker struct{ problems apidef.Problems }
+
+func (c *checker) fail(pointer, text string) {
+	c.problems = append(c.problems, connectors.Invalid(pointer, text))
+}
+
+func (c *checker) consumer(at string, con *Consumer) {
+	if con == nil {
+		return
+	}
+	at += "/consumer"
+	c.topics(at+"/topics", con.Topics)
+	for name, pattern := range map[string]string{
+		"topicPattern": con.TopicPattern, "topicsPattern": con.TopicsPattern, "topics.pattern": con.PatternKey,
+	} {
+		if pattern != "" {
+			c.fail(at+"/"+name, "topic patterns are not served in this version; list the topics in topics")
+		}
+	}
+	if con.Attributes != nil {
+		c.fail(at+"/attributes", "is not served in this version")
+	}
+	switch strings.ToLower(con.AutoOffsetReset) {
+	case "", resetLatest, resetEarliest, resetNone:
+	default:
+		c.fail(at+"/autoOffsetReset", fmt.Sprintf("%q is not one of latest, earliest, none", con.AutoOffsetReset))
+	}
+}
+
+func (c *checker) producer(at string, p *Producer) {
+	if p == nil {
+		return
+	}
+	c.topics(at+"/producer/topics", p.Topics)
+	if _, ok := codecs[strings.ToLower(p.CompressionType)]; !ok {
+		c.fail(at+"/producer/compressionType",
+			fmt.Sprintf("%q is not one of none, gzip, snappy, lz4, zstd", p.CompressionType))
+	}
+}
+
+// security refuses what is not served, so that nobody believes a connection to be encrypted that is not.
+func (c *checker) security(at string, s *Security) {
+	if s == nil {
+		return
+	}
+	switch protocol := strings.ToUpper(s.Protocol); protocol {
+	case "", "PLAINTEXT":
+	case "SSL", "SASL_PLAINTEXT", "SASL_SSL":
+		c.fail(at+"/security/protocol", protocol+" is not served in this version; only PLAINTEXT is")
+	default:
+		c.fail(at+"/security/protocol",
+			fmt.Sprintf("%q is not one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL", s.Protocol))
+	}
+	if used(s.SASL, "mechanism", "saslMechanism") {
+		c.fail(at+"/security/sasl", "SASL is not served in this version")
+	}
+	if used(s.SSL, "trustStore", "keyStore", "keystore", "truststore") {
+		c.fail(at+"/security/ssl", "TLS is not served in this version")
+	}
+}
+
+// used tells whether a block says anything: forms send the empty ones along ({"mechanism":{"type":"NONE"}}, spec 3.2).
+func used(block json.RawMessage, names ...string) bool {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(block, &members) != nil {
+		return false
+	}
+	for _, name := range names {
+		var text string
+		var typed struct {
+			Type string `json:"type"`
+		}
+		raw := members[name]
+		_ = json.Unmarshal(raw, &text)  // a value of the other form leaves text empty
+		_ = json.Unmarshal(raw, &typed) // and Type
+		if kind := strings.ToUpper(text + typed.Type); kind != "" && kind != "NONE" {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *checker) topics(at string, topics []string) {
+	for i, t := range topics {
+		if !validTopic(t) {
+			c.fail(at+"/"+strconv.Itoa(i), fmt.Sprintf("%q is not a topic name", t))
+		}
+	}
+}
+
+// validTopic follows org.apache.kafka.common.internals.Topic: 1 to 249 of letters, digits, '.', '_' and '-'.
+func validTopic(name string) bool {
+	const most = 249
+	if name == "" || len(name) > most || name == "." || name == ".." {
+		return false
+	}
+	return strings.IndexFunc(name, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '-')
+	}) < 0
+}
+
+// seeds splits and maps the bootstrap addresses.
+func (s settings) seeds(brokers map[string]string) ([]string, error) {
+	var out []string
+	for addr := range strings.SplitSeq(s.bootstrap, ",") {
+		addr = strings.TrimSpace(addr)
+		if addr == "" {
+			continue
+		}
+		if to, ok := brokers[addr]; ok {
+			addr = to
+		}
+		host, port, err := net.SplitHostPort(addr)
+		n, bad := strconv.ParseUint(port, 10, 16)
+		if err != nil || host == "" || bad != nil || n == 0 {
+			return nil, fmt.Errorf("bootstrapServers: %q is not host:port", addr)
+		}
+		out = append(out, addr)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("bootstrapServers is empty")
+	}
+	return out, nil
+}
+
+// distinct keeps the first of equal texts.
+func distinct(in []string) []string {
+	var out []string
+	for _, s := range in {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}

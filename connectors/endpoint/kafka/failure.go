@@ -1,0 +1,110 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sluice-gateway/sluice/qos/message"
+)
+
+// Statuses of failures. Streams fail with 500 (spec 3.6); a publish says what the client should do next.
+const (
+	statusBadCursor = 400
+	statusTooLarge  = 413
+	statusInvalid   = 500 // the definition or the cluster's permissions must change
+	statusRetry     = 503 // known not to be stored: send it again later
+	statusUnknown   = 504 // may be stored
+)
+
+// Texts of spec 3.6.
+const (
+	textInvalid = "Endpoint configuration invalid"
+	textClosed  = "Endpoint connection closed"
+	textFailed  = "Endpoint connection failed"
+	textUnknown = "Endpoint unknown error"
+)
+
+// errEnded is the cause of failures after Run has ended.
+var errEnded = errors.New("endpoint has ended")
+
+// classify says what a failed publish to topic means. It is the one place that does.
+func classify(topic string, err error) *message.Failure {
+	f := &message.Failure{Status: statusRetry, Key: message.KeyPublishFailed, Err: err,
+		Message: "not stored in topic " + topic}
+	switch {
+	case err == nil:
+		return nil
+
+	// The broker has it on its leader, or had it and we do not know: asking again may store it twice.
+	case errors.Is(err, kerr.NotEnoughReplicasAfterAppend), errors.Is(err, kerr.RequestTimedOut),
+		errors.Is(err, kgo.ErrClientClosed), errors.Is(err, kgo.ErrAborting):
+		f.Status, f.Key, f.Unknown = statusUnknown, message.KeyOutcomeUnknown, true
+		f.Message = "topic " + topic + " may or may not have stored it"
+
+	case errors.Is(err, kerr.MessageTooLarge), errors.Is(err, kerr.RecordListTooLarge):
+		f.Status, f.Message = statusTooLarge, "larger than topic "+topic+" takes"
+
+	// The topic does not exist and the broker does not make it, or it was deleted.
+	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID),
+		errors.Is(err, kerr.InvalidTopicException):
+		f.Status, f.Key = statusInvalid, message.KeyConfigurationInvalid
+		f.Message = textInvalid + ": topic " + topic + " does not exist"
+
+	case isDenied(err):
+		f.Status, f.Key = statusInvalid, message.KeyConfigurationInvalid
+		f.Message = textInvalid + ": the broker denies access to topic " + topic
+
+	// The broker's own rules, or a record that it will never take: not for trying again, but not ours to change.
+	case errors.Is(err, kerr.InvalidRecord), errors.Is(err, kerr.InvalidTimestamp), errors.Is(err, kerr.PolicyViolation),
+		errors.Is(err, kerr.UnsupportedCompressionType), errors.Is(err, kerr.InvalidRequiredAcks):
+		f.Status, f.Key = statusInvalid, message.KeyUnknownError
+		f.Message = "topic " + topic + " refuses it"
+
+	// Waited for ProduceTimeout without being sent, or with an answer that it was not stored: franz-go gives up a record
+	// that is in flight only once it knows.
+	case errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, kgo.ErrRecordRetries), isConnection(err):
+		f.Key = message.KeyConnectionFailed
+		f.Message = textFailed + ": not stored in topic " + topic
+	}
+	return f
+}
+
+// subscribeFailure says what a failed look-up, while a subscription starts, means.
+func subscribeFailure(err error) *message.Failure {
+	var f *message.Failure
+	switch {
+	case errors.As(err, &f):
+		return f
+	case isDenied(err):
+		return &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid, Message: textInvalid, Err: err}
+	case errors.Is(err, errEnded):
+		return &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textClosed, Err: err}
+	}
+	return &message.Failure{Status: statusRetry, Key: message.KeyConnectionFailed, Message: textFailed, Err: err}
+}
+
+// isDenied: authentication and authorization, which no retry changes.
+func isDenied(err error) bool {
+	for _, denied := range []error{
+		kerr.SaslAuthenticationFailed, kerr.IllegalSaslState, kerr.UnsupportedSaslMechanism,
+		kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed,
+		kerr.TransactionalIDAuthorizationFailed,
+	} {
+		if errors.Is(err, denied) {
+			return true
+		}
+	}
+	return false
+}
+
+// isConnection: no broker was reached, or it went away.
+func isConnection(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded) || kerr.IsRetriable(err)
+}

@@ -1,0 +1,171 @@
+// Package kafka is the Kafka endpoint: it publishes messages to topics and serves topics to any number of subscribers.
+//
+// Publishing goes through one idempotent producer per endpoint (producer). Subscribing goes through one reader per
+// endpoint and topic set, however many subscribers there are (feed): it fills a chain of immutable batches at the live
+// end; a subscriber is a place in that chain, and one that is behind it gets a catch-up reader of its own for a time.
+// What a configuration may say is in config.go; which levels are kept is the matrix in qos.
+//
+// Goroutines: all are started by Run, on request, and Run waits for them (Endpoint.spawn). The clients of franz-go have
+// their own, ended by Close, which Run or a goroutine of Run calls. Locks: feed.mu before notifier.mu; neither is held
+// while a client is called.
+package kafka
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"go.opentelemetry.io/otel/metric/noop"
+
+	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/qos/exchange"
+	"github.com/sluice-gateway/sluice/qos/message"
+)
+
+// Type is the catalog entry of the definition's type "kafka".
+var Type = connectors.EndpointType{
+	Name:  "Kafka",
+	Modes: connectors.Subscribe | connectors.Publish,
+	Check: Check,
+	New: func(cfg, shared json.RawMessage, env connectors.Env) (connectors.Endpoint, error) {
+		return New(cfg, shared, env)
+	},
+}
+
+// Endpoint is a Kafka cluster with topics to read and topics to write.
+type Endpoint struct {
+	set    settings
+	seeds  []string
+	log    *slog.Logger
+	limits connectors.Limits
+	name   string // the API's id, in client ids
+	stats  stats
+	origin *origin
+	lost   rarely
+
+	work    chan func(context.Context) // goroutines for Run to start
+	ended   chan struct{}              // closed when Run takes no more work
+	endOnce sync.Once
+
+	producer producer
+	feeds    feeds
+}
+
+// New validates and allocates. It fails on what Check refuses and on bootstrap addresses that are no host:port.
+func New(cfg, shared json.RawMessage, env connectors.Env) (*Endpoint, error) {
+	set, ps := read(cfg, shared)
+	if err := ps.Err(); err != nil {
+		return nil, err
+	}
+	seeds, err := set.seeds(env.Brokers)
+	if err != nil {
+		return nil, &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid,
+			Message: textInvalid, Err: err}
+	}
+	e := &Endpoint{
+		set: set, seeds: seeds, log: env.Log, limits: withDefaults(env.Limits),
+		origin: &origin{},
+		work:   make(chan func(context.Context)),
+		ended:  make(chan struct{}),
+	}
+	if env.Log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
+	if env.API != nil {
+		e.name = env.API.ID
+	}
+	if env.Meter == nil {
+		env.Meter = noop.Meter{}
+	}
+	e.producer.init(e)
+	e.feeds.init(e)
+	if err := e.stats.register(env.Meter, e); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	return e, nil
+}
+
+// withDefaults fills what a caller left empty.
+func withDefaults(l connectors.Limits) connectors.Limits {
+	d := connectors.DefaultLimits
+	fill(&l.ProduceTimeout, d.ProduceTimeout)
+	fill(&l.ProducerBuffer, d.ProducerBuffer)
+	fill(&l.RingBytes, d.RingBytes)
+	fill(&l.CatchUpReaders, d.CatchUpReaders)
+	fill(&l.CatchUpBytes, d.CatchUpBytes)
+	fill(&l.CheckpointEvery, d.CheckpointEvery)
+	fill(&l.Drain, d.Drain)
+	return l
+}
+
+func fill[T comparable](v *T, otherwise T) {
+	var zero T
+	if *v == zero {
+		*v = otherwise
+	}
+}
+
+// Run starts what subscribers and publishers ask for and owns it until ctx ends. Then it ends the subscriptions, flushes
+// what was accepted for publishing within Limits.Drain, and closes every client.
+func (e *Endpoint) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	for ctx.Err() == nil {
+		select {
+		case fn := <-e.work:
+			running.Go(func() { fn(work) })
+		case <-ctx.Done():
+		}
+	}
+	e.endOnce.Do(func() { close(e.ended) })
+	e.feeds.end()
+	drain, cancel := context.WithTimeout(work, e.limits.Drain)
+	defer cancel()
+	e.feeds.save(drain)
+	e.producer.close(drain)
+	stop()
+	running.Wait()
+	e.feeds.close()
+	e.stats.unregister()
+	return nil
+}
+
+// spawn has Run start fn, which must return when its context ends. It waits until Run has begun, at most until ctx ends.
+func (e *Endpoint) spawn(ctx context.Context, fn func(context.Context)) error {
+	select {
+	case <-e.ended:
+		return errEnded
+	default:
+	}
+	select {
+	case e.work <- fn:
+		return nil
+	case <-e.ended:
+		return errEnded
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Publish implements connectors.Publisher.
+func (e *Endpoint) Publish(ctx context.Context, x *exchange.Exchange, m *message.Message) {
+	e.producer.publish(ctx, x, m)
+}
+
+// Subscribe implements connectors.Source.
+func (e *Endpoint) Subscribe(ctx context.Context, x *exchange.Exchange, o connectors.SubscribeOptions) (connectors.Subscription, error) {
+	s, err := e.feeds.subscribe(ctx, x, o)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+var (
+	_ connectors.Endpoint  = (*Endpoint)(nil)
+	_ connectors.Publisher = (*Endpoint)(nil)
+	_ connectors.Source    = (*Endpoint)(nil)
+)

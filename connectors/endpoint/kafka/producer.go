@@ -1,0 +1,198 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sluice-gateway/sluice/qos"
+	"github.com/sluice-gateway/sluice/qos/exchange"
+	"github.com/sluice-gateway/sluice/qos/message"
+)
+
+// producer publishes. It has one franz-go client, made at the first publish: idempotent, acks=all, no linger. Batches
+// form by themselves from what arrives while earlier requests are in flight.
+type producer struct {
+	e    *Endpoint
+	gate gate
+	pool sync.Pool // *record
+
+	client atomic.Pointer[kgo.Client] // nil before the first publish
+
+	mu     sync.RWMutex // guards the following; publishers hold it for reading while they hand a record over
+	closed bool
+
+	purging sync.Map // topics being purged after they were recreated
+}
+
+func (p *producer) init(e *Endpoint) {
+	p.e = e
+	p.gate.limit = int64(e.limits.ProducerBuffer)
+	p.pool.New = func() any {
+		r := &record{p: p}
+		r.promise = r.done
+		return r
+	}
+}
+
+// connect makes the client. It does not dial: franz-go does when it has something to send.
+func (p *producer) connect() (*kgo.Client, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if cl := p.client.Load(); cl != nil || p.closed {
+		return cl, nil
+	}
+	cl, err := kgo.NewClient(append(p.e.clientOptions("producer"),
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.ProducerLinger(0),
+		kgo.ProducerBatchCompression(p.e.set.codec, kgo.NoCompression()),
+		kgo.MaxBufferedRecords(1<<31-1), // the gate bounds bytes, ours and franz-go's
+		kgo.RecordDeliveryTimeout(p.e.limits.ProduceTimeout),
+		kgo.UnknownTopicRetries(unknownTopicRetries),
+		kgo.AllowAutoTopicCreation(), // whether a topic is made is the broker's decision, as with the Java client
+	)...)
+	if err != nil {
+		return nil, err
+	}
+	p.client.Store(cl)
+	return cl, nil
+}
+
+// unknownTopicRetries is how often a missing topic is asked for before its records are given up, metadataMinAge apart:
+// long enough for a broker to create it, short enough for a client to wait.
+const unknownTopicRetries = 6
+
+// publish implements connectors.Publisher.
+func (p *producer) publish(ctx context.Context, x *exchange.Exchange, m *message.Message) {
+	if !p.e.set.produce {
+		m.Done(&message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid,
+			Message: textInvalid + ": the producer is disabled"})
+		return
+	}
+	topics := p.topics(x, m)
+	switch len(topics) {
+	case 0:
+		m.Done(&message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid,
+			Message: textInvalid + ": there is no topic to publish to (producer.topics)"})
+	case 1:
+		p.send(ctx, x, m, topics[0], m)
+	default:
+		all := &fanOut{m: m}
+		all.left.Store(int32(len(topics)))
+		for _, topic := range topics {
+			p.send(ctx, x, m, topic, all)
+		}
+	}
+}
+
+// outcome is who learns of one record's fate: the message itself, or the fanOut that joins several.
+type outcome interface{ Done(err error) }
+
+// send produces one record. Under none the record's bytes are copied and the message is done once they are buffered;
+// under the other levels they are the message's own, and the broker's answer makes it done.
+func (p *producer) send(ctx context.Context, x *exchange.Exchange, m *message.Message, topic string, out outcome) {
+	size := int64(recordSize(m))
+	wait := x.QoS != qos.None
+	if !p.gate.try(size) {
+		var err error
+		if wait {
+			err = p.gate.wait(ctx, size)
+		}
+		if !wait || err != nil {
+			p.e.stats.publishFailed.Add(1)
+			out.Done(&message.Failure{Status: statusRetry, Key: message.KeyBufferFull, Err: err,
+				Message: "not stored: too much is waiting for the broker"})
+			return
+		}
+	}
+	r := p.pool.Get().(*record)
+	r.size, r.out = size, out
+	r.fill(x, m, topic, !wait)
+	if f := p.produce(r); f != nil {
+		r.recycle()
+		p.e.stats.publishFailed.Add(1)
+		out.Done(f)
+		return
+	}
+	if !wait {
+		out.Done(nil)
+	}
+}
+
+// produce hands r to the client. The read lock keeps close from flushing between the check and the hand-over.
+func (p *producer) produce(r *record) *message.Failure {
+	if p.client.Load() == nil {
+		if _, err := p.connect(); err != nil {
+			return &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid, Message: textInvalid, Err: err}
+		}
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.closed {
+		return &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textClosed, Err: errEnded}
+	}
+	p.client.Load().Produce(nil, &r.Record, r.promise) //nolint:staticcheck // SA1012: nil is franz-go's "never cancelled"
+	return nil
+}
+
+// failed looks after what a failure asks of the client: franz-go keeps failing a topic that was deleted and made again
+// until it is told to forget the old one.
+func (p *producer) failed(topic string, err error) {
+	if !errors.Is(err, kerr.UnknownTopicID) {
+		return
+	}
+	if _, busy := p.purging.LoadOrStore(topic, true); busy {
+		return
+	}
+	purge := func(context.Context) {
+		defer p.purging.Delete(topic)
+		p.client.Load().PurgeTopicsFromProducing(topic)
+	}
+	// A promise must not block, and Run may be ending, which purges everything anyway.
+	select {
+	case p.e.work <- purge:
+	default:
+		p.purging.Delete(topic)
+	}
+}
+
+// close flushes what was accepted, as long as ctx allows, and closes the client: what is left then fails as unknown.
+func (p *producer) close(ctx context.Context) {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	cl := p.client.Load()
+	if cl == nil {
+		return
+	}
+	if err := cl.Flush(ctx); err != nil {
+		p.e.log.Warn("flush ended early", "err", err, "records", cl.BufferedProduceRecords())
+	}
+	cl.Close()
+}
+
+// fanOut joins the outcomes of one message's records: done once after all, with the first error.
+type fanOut struct {
+	m    *message.Message
+	left atomic.Int32
+	mu   sync.Mutex // guards the following
+	err  error
+}
+
+// Done takes the outcome of one record.
+func (f *fanOut) Done(err error) {
+	if err != nil {
+		f.mu.Lock()
+		if f.err == nil {
+			f.err = err
+		}
+		f.mu.Unlock()
+	}
+	if f.left.Add(-1) == 0 {
+		f.m.Done(f.err)
+	}
+}

@@ -1,0 +1,204 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/sluice-gateway/sluice/qos"
+	"github.com/sluice-gateway/sluice/qos/cursor"
+	"github.com/sluice-gateway/sluice/qos/exchange"
+	"github.com/sluice-gateway/sluice/qos/message"
+)
+
+// wanted is where a client asks to start.
+type wanted struct {
+	live  bool          // at the live end, whatever is saved: level none
+	from  cursor.Cursor // None: saved checkpoint, else the start rule
+	group string        // where checkpoints are saved; empty: nowhere
+}
+
+// want reads what the exchange and the cursor ask for. Under none there is no state, and so no cursor.
+func want(x *exchange.Exchange, text string, topics []string) (wanted, *message.Failure) {
+	if x.QoS == qos.None {
+		return wanted{live: true}, nil
+	}
+	from, err := cursor.Parse(text)
+	if err != nil {
+		return wanted{}, badCursor(err.Error())
+	}
+	for _, p := range from.At {
+		if !slices.Contains(topics, p.Topic) {
+			return wanted{}, badCursor(fmt.Sprintf("names topic %s, which this API does not read", p.Topic))
+		}
+	}
+	w := wanted{from: from}
+	if v, ok := x.Attribute(attributeGroupID); ok && v != nil {
+		w.group = fmt.Sprint(v)
+	} else if x.ClientSupplied {
+		w.group = x.ClientIdentifier
+	}
+	return w, nil
+}
+
+func badCursor(text string) *message.Failure {
+	return &message.Failure{Status: statusBadCursor, Key: message.KeyInvalidCursor, Message: "The cursor " + text}
+}
+
+// start puts the subscription in its place.
+func (s *subscription) start(ctx context.Context, w wanted) error {
+	if w.live {
+		s.atLiveEnd()
+		return nil
+	}
+	vec, exact, err := s.r.startAt(ctx, w)
+	if err != nil {
+		return err
+	}
+	if vec == nil {
+		s.atLiveEnd()
+		s.markStart(s.vector(nil))
+		return nil
+	}
+	if !exact {
+		if vec, err = s.inRange(ctx, vec); err != nil {
+			return err
+		}
+	}
+	s.markStart(append(vector(nil), vec...))
+	s.resumeAt(vec)
+	return nil
+}
+
+// startAt says where to start; nil: at the live end. exact: the position is in the log for certain.
+func (r *reader) startAt(ctx context.Context, w wanted) (vec vector, exact bool, err error) {
+	f := r.f
+	switch w.from.Kind {
+	case cursor.Latest:
+		return nil, true, nil
+	case cursor.Earliest:
+		found, err := f.control.starts(ctx, f.topics)
+		return r.fromOffsets(found), true, err
+	case cursor.Time:
+		found, err := f.control.after(ctx, f.topics, w.from.Time)
+		return r.fromOffsets(found), true, err
+	case cursor.At:
+		vec, err := r.fromCursor(ctx, w.from.At)
+		return vec, false, err
+	}
+	if w.group != "" {
+		saved, err := f.control.committed(ctx, w.group, f.topics)
+		if err != nil {
+			return nil, false, err
+		}
+		if len(saved) > 0 {
+			vec, err := r.fromSaved(ctx, saved)
+			return vec, false, err
+		}
+	}
+	switch f.e.set.reset {
+	case resetEarliest:
+		found, err := f.control.starts(ctx, f.topics)
+		return r.fromOffsets(found), true, err
+	case resetNone:
+		return nil, false, &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid,
+			Message: textInvalid + ": autoOffsetReset is none, and the client has no position"}
+	}
+	return nil, true, nil
+}
+
+// fromOffsets makes a vector of what was looked up. Partitions that the reader does not know yet get their numbers here.
+func (r *reader) fromOffsets(found offsets) vector {
+	lay := r.extend(found.places())
+	vec := make(vector, 0, len(lay.places))
+	for p, offset := range found.at {
+		vec = vec.set(int(lay.number(p.topic, p.partition)), offset)
+	}
+	return vec
+}
+
+// fromCursor makes a vector of a client's positions. A partition that the cursor does not name starts at its beginning:
+// the cursor was made before the partition was, or by hand, and nothing of it was seen.
+func (r *reader) fromCursor(ctx context.Context, at []cursor.Position) (vector, error) {
+	lay := r.lay.Load()
+	vec := vector{}
+	var looked bool
+	for _, p := range at {
+		n := lay.number(p.Topic, p.Partition)
+		if n < 0 && !looked { // perhaps another worker has seen it already
+			looked = true
+			found, err := r.f.control.ends(ctx, r.f.topics)
+			if err != nil {
+				return nil, err
+			}
+			lay = r.extend(found.places())
+			n = lay.number(p.Topic, p.Partition)
+		}
+		if n < 0 {
+			return nil, badCursor(fmt.Sprintf("names partition %d of topic %s, which does not exist", p.Partition, p.Topic))
+		}
+		vec = vec.set(int(n), p.Offset+1)
+	}
+	return vec, nil
+}
+
+// fromSaved makes a vector of a group's offsets. Where the group has none for a partition, the start rule decides.
+func (r *reader) fromSaved(ctx context.Context, saved map[place]int64) (vector, error) {
+	look := r.f.control.ends
+	if r.f.e.set.reset == resetEarliest {
+		look = r.f.control.starts
+	}
+	found, err := look(ctx, r.f.topics)
+	if err != nil {
+		return nil, err
+	}
+	for p, offset := range saved {
+		if _, ok := found.find(p); ok {
+			found.at[p] = offset
+		}
+	}
+	return r.fromOffsets(found), nil
+}
+
+// inRange checks a client's position against the log. What the log no longer has, or never had, is told in a gap, and read
+// from the log's start. A position inside the ring is in range.
+func (s *subscription) inRange(ctx context.Context, vec vector) (vector, error) {
+	f := s.r.f
+	if s.r.ring.covers(vec) {
+		return vec, nil
+	}
+	starts, err := f.control.starts(ctx, f.topics)
+	if err != nil {
+		return nil, err
+	}
+	ends, err := f.control.ends(ctx, f.topics)
+	if err != nil {
+		return nil, err
+	}
+	lay := s.r.lay.Load()
+	var before, beyond []lostRange
+	for i, p := range lay.places {
+		start, ok := starts.find(p)
+		end, ok2 := ends.find(p)
+		if !ok || !ok2 {
+			continue // it appeared or went just now
+		}
+		switch at := vec.at(i); {
+		case at < start:
+			if at > 0 { // 0 is "from the first", whichever that is
+				before = append(before, lostRange{p.topic, p.partition, at, start})
+			}
+			vec = vec.set(i, start)
+		case at > end:
+			beyond = append(beyond, lostRange{p.topic, p.partition, at, start})
+			vec = vec.set(i, start)
+		}
+	}
+	if before != nil {
+		s.tell(gapMessage(gap{Reason: reasonRetention, Ranges: before}))
+	}
+	if beyond != nil {
+		s.tell(gapMessage(gap{Reason: reasonBeyond, Ranges: beyond}))
+	}
+	return vec, nil
+}

@@ -1,0 +1,60 @@
+package reactor
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-gateway/sluice/dataplane/flow"
+	"github.com/sluice-gateway/sluice/proto/bundle"
+)
+
+// errUnreadable marks a deployment whose definition is not one.
+var errUnreadable = errors.New("decode definition")
+
+// outcome is what became of one deployment.
+type outcome struct {
+	api    *flow.API
+	err    error
+	result Result
+	// deployedAt is the control plane's clock at the deploy.
+	deployedAt time.Time
+}
+
+// build builds all deployments, as many at once as there are processors: decoding and compiling is all computation.
+func (l *loop) build(wanted []Deployment) []outcome {
+	out := make([]outcome, len(wanted))
+	var next atomic.Int64
+	var builders sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(wanted)) {
+		builders.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(wanted)); i = next.Add(1) - 1 {
+				out[i] = l.buildOne(wanted[i])
+			}
+		})
+	}
+	builders.Wait()
+	return out
+}
+
+// buildOne builds one deployment. A panic of a connector's constructor is that API's failure, not the worker's.
+func (l *loop) buildOne(d Deployment) (o outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			l.cfg.Counters.Panics.Add(1)
+			l.log.Error("panic contained", "api", d.ID, "revision", d.Revision, "err", p, "stack", string(debug.Stack()))
+			o = outcome{err: fmt.Errorf("build: panic: %v", p)}
+		}
+	}()
+	b, err := bundle.Decode(d.Bundle)
+	if err != nil {
+		return outcome{err: fmt.Errorf("%w: %w", errUnreadable, err)}
+	}
+	api, err := flow.New(l.cfg, flow.Deployment{ID: d.ID, Organization: b.Organization, Environment: b.Environment,
+		Revision: d.Revision, DeployedAt: b.DeployedAt, API: b.API})
+	return outcome{api: api, err: err, deployedAt: b.DeployedAt}
+}
