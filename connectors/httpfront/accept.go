@@ -4,10 +4,24 @@ import (
 	"bytes"
 	"math"
 	"sort"
+
+	"github.com/valyala/fasthttp"
 )
 
 // maxAcceptRanges bounds how many media ranges of one Accept header are looked at; what follows counts as absent.
 const maxAcceptRanges = 32
+
+// Accept returns the request's Accept header, its lines joined where there are several; valid while the request is.
+func Accept(h *fasthttp.RequestHeader) []byte {
+	lines := h.PeekAll(fasthttp.HeaderAccept)
+	switch len(lines) {
+	case 0:
+		return nil
+	case 1:
+		return lines[0]
+	}
+	return bytes.Join(lines, []byte{','})
+}
 
 // mediaRange is one element of an Accept header: "text/html;level=1;q=0.4".
 type mediaRange struct {

@@ -29,7 +29,8 @@ var longAgo = time.Unix(1, 0)
 // errCut is what writing to a connection gives once it was cut.
 var errCut = errors.New("connection was cut")
 
-// NewConn wraps what fasthttp gives to a hijack handler. A client that takes no byte for timeout is cut off.
+// NewConn wraps what fasthttp gives to a hijack handler. A client that takes no byte for timeout is cut off;
+// 0: never.
 func NewConn(c net.Conn, timeout time.Duration) *Conn {
 	conn := &Conn{Conn: c, raw: c, timeout: timeout}
 	if u, ok := c.(interface{ UnsafeConn() net.Conn }); ok {
@@ -64,7 +65,7 @@ func (c *Conn) CloseWrite() bool {
 func (c *Conn) Write(p []byte) (int, error) {
 	sent := 0
 	for {
-		if now := time.Now(); c.deadline.Sub(now) < c.timeout-min(deadlineSlack, c.timeout/2) {
+		if now := time.Now(); c.timeout > 0 && c.deadline.Sub(now) < c.timeout-min(deadlineSlack, c.timeout/2) {
 			c.deadline = now.Add(c.timeout)
 			if err := c.raw.SetWriteDeadline(c.deadline); err != nil {
 				return sent, err

@@ -55,7 +55,7 @@ func WriteFailure(fctx *fasthttp.RequestCtx, f *message.Failure) {
 	fctx.Response.ResetBody()
 	status := statusOf(f)
 	fctx.SetStatusCode(status)
-	body, contentType := AppendFailure(nil, f, WantsJSON(fctx.Request.Header.Peek(fasthttp.HeaderAccept)))
+	body, contentType := AppendFailure(nil, f, WantsJSON(Accept(&fctx.Request.Header)))
 	if len(f.Message) > 0 {
 		fctx.Response.Header.SetContentType(contentType)
 		fctx.SetBody(body)

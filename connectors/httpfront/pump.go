@@ -49,8 +49,8 @@ const (
 )
 
 // Fill frames what waits, behind what dst holds, until dst holds one write's worth. After anything but Idle and More it
-// must not be called again. ctx is the API's: once it is over and nothing waits, the stream ends with a GoAway even
-// where the subscription says none.
+// must not be called again. ctx is the API's: once it is over nothing more is polled, and the stream ends with a GoAway at
+// that point, even where the subscription says none and has more.
 func (p *Pump) Fill(ctx context.Context, dst []byte) ([]byte, State) {
 	for {
 		for len(p.pending) > 0 {
@@ -68,6 +68,9 @@ func (p *Pump) Fill(ctx context.Context, dst []byte) ([]byte, State) {
 		if len(dst) >= batchBytes {
 			return dst, More
 		}
+		if p.err == nil && ctx.Err() != nil {
+			return p.leave(dst, StopReason(ctx)), Left
+		}
 		if p.err == nil {
 			p.pending, p.err = p.sub.Poll(batchMessages)
 		}
@@ -78,8 +81,6 @@ func (p *Pump) Fill(ctx context.Context, dst []byte) ([]byte, State) {
 		case p.err != nil:
 			p.failure = AsFailure(p.err)
 			return p.framer.AppendEnd(dst, p.failure, 0, p.sub.AppendCursor(nil)), Failed
-		case ctx.Err() != nil:
-			return p.leave(dst, StopReason(ctx)), Left
 		default:
 			return dst, Idle
 		}

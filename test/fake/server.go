@@ -49,6 +49,12 @@ func Serve(t testing.TB, e connectors.Entrypoint, b connectors.Backend) *Server 
 // ServeLevel is Serve under a level.
 func ServeLevel(t testing.TB, e connectors.Entrypoint, b connectors.Backend, level qos.Level) *Server {
 	t.Helper()
+	return ServeWith(t, e, b, level, func(ln net.Listener, _ *fasthttp.Server) net.Listener { return ln })
+}
+
+// ServeWith is ServeLevel with a server or a listener (TLS) that change makes its own.
+func ServeWith(t testing.TB, e connectors.Entrypoint, b connectors.Backend, level qos.Level, change func(net.Listener, *fasthttp.Server) net.Listener) *Server {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -65,6 +71,7 @@ func ServeLevel(t testing.TB, e connectors.Entrypoint, b connectors.Backend, lev
 			e.Handle(ctx, &exchange.Exchange{API: &exchange.API{ID: "api"}, QoS: level, HTTP: fctx, RemoteAddr: fctx.RemoteAddr()}, b)
 		},
 	}
+	ln = change(ln, s.server)
 	go func() {
 		defer close(s.done)
 		_ = s.server.Serve(ln)

@@ -41,7 +41,8 @@ func (jsonFormat) appendMessage(dst []byte, m *message.Message, o options) []byt
 
 func appendJSONHeaders(dst []byte, m *message.Message) []byte {
 	first := true
-	for name, values := range httpfront.GroupHeaders(m.Headers) {
+	groups := httpfront.GroupHeaders(m.Headers)
+	for name, values, ok := groups.Next(); ok; name, values, ok = groups.Next() {
 		if !first {
 			dst = append(dst, ',')
 		}
@@ -60,8 +61,9 @@ func appendJSONHeaders(dst []byte, m *message.Message) []byte {
 }
 
 func appendJSONMetadata(dst []byte, m *message.Message) []byte {
-	var room [8]message.Field
-	for i, field := range m.Metadata(room[:0]) {
+	fields := httpfront.GetFields(m)
+	defer httpfront.PutFields(fields)
+	for i, field := range *fields {
 		if i > 0 {
 			dst = append(dst, ',')
 		}

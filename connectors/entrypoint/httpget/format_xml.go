@@ -41,7 +41,8 @@ func (xmlFormat) appendMessage(dst []byte, element string, m *message.Message, o
 
 func appendXMLHeaders(dst []byte, m *message.Message) []byte {
 	dst = append(dst, "<headers>"...)
-	for name, values := range httpfront.GroupHeaders(m.Headers) {
+	groups := httpfront.GroupHeaders(m.Headers)
+	for name, values, ok := groups.Next(); ok; name, values, ok = groups.Next() {
 		dst = appendOpen(dst, name)
 		for i, v := range values {
 			if i > 0 {
@@ -56,8 +57,9 @@ func appendXMLHeaders(dst []byte, m *message.Message) []byte {
 
 func appendXMLMetadata(dst []byte, m *message.Message) []byte {
 	dst = append(dst, "<metadata>"...)
-	var room [8]message.Field
-	for _, field := range m.Metadata(room[:0]) {
+	fields := httpfront.GetFields(m)
+	defer httpfront.PutFields(fields)
+	for _, field := range *fields {
 		dst = appendOpen(dst, field.Name)
 		if field.IsInt {
 			dst = strconv.AppendInt(dst, field.Int, 10)

@@ -5,6 +5,7 @@
 // answered with its status instead of 200; a limit that is not a number is 400 instead of 500; wildcards of Accept are
 // understood at any place; every page of an endpoint with positions has its nextCursor, an empty one too, so that a
 // client can always go on; lost messages are told in a member "gaps". Notices are not told: a page has no later.
+// A client that leaves while its page is filled is noticed when the page is written: fasthttp reads nothing meanwhile.
 package httpget
 
 import (
@@ -109,7 +110,7 @@ func (e *Entrypoint) Handle(ctx context.Context, x *exchange.Exchange, b connect
 
 // ask reads what the client wants.
 func (e *Entrypoint) ask(fctx *fasthttp.RequestCtx) (*page, *message.Failure) {
-	accept := fctx.Request.Header.Peek(fasthttp.HeaderAccept)
+	accept := httpfront.Accept(&fctx.Request.Header)
 	i := httpfront.Negotiate(accept, offers, offerJSON, offerText)
 	if i < 0 {
 		return nil, &message.Failure{Status: fasthttp.StatusBadRequest, Message: "Unsupported accept header: [" + values(accept) + "]"}

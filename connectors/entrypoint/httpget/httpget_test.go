@@ -338,3 +338,15 @@ func TestEntrypoint_Allocations(t *testing.T) {
 		t.Errorf("%.2f allocations per item", (many-few)/390)
 	}
 }
+
+// An Accept header may come in several lines (RFC 9110 section 5.3).
+func TestEntrypoint_AcceptInSeveralLines(t *testing.T) {
+	t.Parallel()
+	sub := fake.NewSubscription()
+	sub.End(io.EOF)
+	s := fake.Serve(t, build(t, ""), sub.Backend())
+	resp, body := s.Do(get("", "image/png\r\nAccept: application/xml"))
+	if resp.StatusCode != 200 || body != "<response><items></items></response>" {
+		t.Errorf("%d %s", resp.StatusCode, body)
+	}
+}

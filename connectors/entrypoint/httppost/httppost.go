@@ -38,7 +38,7 @@ var Type = connectors.EntrypointType{
 // Entrypoint serves POST requests.
 type Entrypoint struct {
 	config    Config
-	maxBody   int
+	maxBody   int // bytes; 0: what the server takes
 	deadlines *httpfront.Deadlines
 }
 
@@ -62,7 +62,7 @@ func (e *Entrypoint) Handle(ctx context.Context, x *exchange.Exchange, b connect
 	case ctx.Err() != nil:
 		httpfront.WriteFailure(fctx, httpfront.Stopping())
 		return
-	case len(body) > e.maxBody:
+	case e.maxBody > 0 && len(body) > e.maxBody:
 		httpfront.WriteFailure(fctx, &message.Failure{Status: fasthttp.StatusRequestEntityTooLarge, Message: "Request body too large"})
 		return
 	case len(body) == 0:

@@ -10,13 +10,15 @@ import (
 // appendComments appends the message's headers, values of a repeated name joined by commas, and its metadata. A
 // metadata entry hides a header of the same name (spec 2.3).
 func (f *framer) appendComments(dst []byte, m *message.Message) []byte {
-	var room [8]message.Field
-	fields := room[:0]
+	var fields []message.Field
 	if f.metadata {
-		fields = m.Metadata(fields)
+		all := httpfront.GetFields(m)
+		defer httpfront.PutFields(all)
+		fields = *all
 	}
 	if f.headers {
-		for name, values := range httpfront.GroupHeaders(m.Headers) {
+		groups := httpfront.GroupHeaders(m.Headers)
+		for name, values, ok := groups.Next(); ok; name, values, ok = groups.Next() {
 			if !hides(fields, name) {
 				dst = appendHeaderComment(dst, name, values)
 			}

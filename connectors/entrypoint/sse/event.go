@@ -82,7 +82,7 @@ func appendData(dst, content []byte) []byte {
 			return dst
 		}
 		start = end + 1
-		if end == cr && lf == start {
+		if end == cr && lf == start && lf < len(content) {
 			start++ // CRLF is one line end
 		}
 		if lf < start {

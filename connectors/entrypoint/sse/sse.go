@@ -86,7 +86,7 @@ func New(cfg json.RawMessage, env connectors.Env) (*Entrypoint, error) {
 
 // Match tells whether the request is a GET that accepts an event stream.
 func (e *Entrypoint) Match(fctx *fasthttp.RequestCtx) bool {
-	return fctx.IsGet() && httpfront.Accepts(fctx.Request.Header.Peek(fasthttp.HeaderAccept), eventStream)
+	return fctx.IsGet() && httpfront.Accepts(httpfront.Accept(&fctx.Request.Header), eventStream)
 }
 
 // Handle subscribes, and only then begins the stream, so that a failure is a plain HTTP answer.
@@ -97,7 +97,7 @@ func (e *Entrypoint) Handle(ctx context.Context, x *exchange.Exchange, b connect
 		return
 	}
 	s := &stream{exchange: x, heartbeat: e.heartbeat, writeTimeout: e.writeTimeout, framer: e.framer}
-	s.framer.json = httpfront.WantsJSON(fctx.Request.Header.Peek(fasthttp.HeaderAccept))
+	s.framer.json = httpfront.WantsJSON(httpfront.Accept(&fctx.Request.Header))
 	sub, err := b.Subscribe(ctx, x, connectors.SubscribeOptions{Cursor: cursor(fctx), Wake: s.parked.Wake})
 	if err != nil {
 		httpfront.WriteFailure(fctx, httpfront.AsFailure(err))

@@ -27,6 +27,7 @@ type conn struct {
 	wake  httpfront.Waker // of the writer: something to send, or the end
 	acked httpfront.Waker // of the reader: less in flight
 	pump  httpfront.Pump  // of the writer
+	asked time.Time       // of the writer: when the client was asked for a sign of life; zero: it gave one
 
 	lastRead atomic.Int64 // Unix nanoseconds of the last sign of life
 	busy     atomic.Bool  // the reader does not read, because it publishes
@@ -59,7 +60,7 @@ func (c *conn) serve(ctx context.Context, nc net.Conn, head []byte) {
 		defer die()
 		c.write(ctx, alive, head)
 	}()
-	r := newReader(c.net, c.entrypoint.maxFrame)
+	r := newReader(heard{c}, c.entrypoint.maxFrame)
 	c.read(publishing, alive, r)
 	<-written
 	r.release()
@@ -78,6 +79,18 @@ func (c *conn) serve(ctx context.Context, nc net.Conn, head []byte) {
 	c.member.Leave()
 }
 
+// heard is the connection's reading side: any byte is a sign of life, also in the middle of a frame that takes long.
+type heard struct{ *conn }
+
+// Read implements io.Reader.
+func (h heard) Read(p []byte) (int, error) {
+	n, err := h.net.Read(p)
+	if n > 0 {
+		h.lastRead.Store(time.Now().UnixNano())
+	}
+	return n, err
+}
+
 // read takes the client's frames until the connection ends.
 func (c *conn) read(publishing, alive context.Context, r *reader) {
 	for {
@@ -91,7 +104,6 @@ func (c *conn) read(publishing, alive context.Context, r *reader) {
 			c.decide(*bad)
 			return
 		}
-		c.lastRead.Store(time.Now().UnixNano())
 		switch op {
 		case opPing:
 			c.pong(payload)

@@ -1,9 +1,10 @@
 // Package websocket is the entrypoint "websocket" (spec 2.4): frames of a client become messages, messages become frames.
 //
-// Each connection has two goroutines: fasthttp's for the hijacked connection reads and publishes, one of ours does every
-// write; the first waits for the second, and the entrypoint's Group for the first. Frames are read and written here rather
-// than by a library: text is checked as it arrives (RFC 6455 section 8.1), many frames go out in one write, and the bytes of a
-// frame can be shared by all subscribers. The tests use fasthttp/websocket as the other side.
+// Each connection has two goroutines, since its directions are independent: Publish and the subscription's Poll run at the
+// same time. fasthttp's, for the hijacked connection, reads and publishes; one of ours does every write; the first waits
+// for the second, and the entrypoint's Group for the first. Frames are read and written here rather than by a library: text
+// is checked as it arrives (RFC 6455 section 8.1), many frames go out in one write, and the bytes of a frame can be shared
+// by all subscribers. The tests use fasthttp/websocket as the other side.
 //
 // What is carried how:
 //   - A message is one frame: binary where its header Content-Type is application/octet-stream or its content is not
@@ -97,6 +98,9 @@ func New(cfg json.RawMessage, env connectors.Env) (*Entrypoint, error) {
 		return nil, err
 	}
 	e := &Entrypoint{config: c, log: env.Log, maxFrame: env.Limits.MaxFrame, times: defaultTimes}
+	if e.maxFrame <= 0 {
+		e.maxFrame = connectors.DefaultLimits.MaxFrame
+	}
 	e.times.write = env.Limits.WriteTimeout
 	if env.Limits.ProduceTimeout > 0 {
 		e.times.settle = env.Limits.ProduceTimeout

@@ -123,19 +123,24 @@ func (c *conn) leave(reason message.Reason) {
 	}
 }
 
-// probe tells how long the client may stay silent from now on, asking it for a sign of life where it has been silent for long; dead:
-// it gave none.
+// probe tells how long the client may stay silent from now on, asking it for a sign of life where it has been silent for
+// long; dead: it was asked and gave none.
 func (c *conn) probe() (next time.Duration, dead bool) {
 	t := c.entrypoint.times
-	silent := time.Duration(time.Now().UnixNano() - c.lastRead.Load())
-	switch {
-	case c.busy.Load():
-		return t.pingEvery, false // it is we who do not read
-	case silent < t.pingEvery:
-		return t.pingEvery - silent, false
-	case silent >= t.pingEvery+t.pongWait:
-		return 0, true
+	now, last := time.Now(), time.Unix(0, c.lastRead.Load())
+	if c.busy.Load() { // it is we who do not read
+		c.asked = time.Time{}
+		return t.pingEvery, false
 	}
+	if !c.asked.IsZero() && !last.After(c.asked) {
+		rest := t.pongWait - now.Sub(c.asked)
+		return rest, rest <= 0
+	}
+	c.asked = time.Time{}
+	if silent := now.Sub(last); silent < t.pingEvery {
+		return t.pingEvery - silent, false
+	}
+	c.asked = now
 	c.mu.Lock()
 	c.control = appendControl(c.control, opPing, "", "")
 	c.mu.Unlock()
