@@ -32,6 +32,9 @@ func (b *banner) top() {
 
 // samples tells which samples are there and how to try them.
 func (b *banner) samples(deployed []string) {
+	if len(deployed) == 0 {
+		return
+	}
 	fmt.Fprintf(b.out, "  %d sample APIs deployed:", len(deployed))
 	for i, name := range deployed {
 		sep := ","

@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/internal/controlnode"
 	"github.com/sluice-gateway/sluice/cmd/internal/embedded"
 	"github.com/sluice-gateway/sluice/cmd/internal/run"
+	"github.com/sluice-gateway/sluice/cmd/internal/samples"
 	"github.com/sluice-gateway/sluice/cmd/internal/version"
 	"github.com/sluice-gateway/sluice/cmd/internal/workernode"
 )
@@ -73,16 +74,18 @@ func (f *devFlags) run(ctx context.Context, out io.Writer, started time.Time) er
 	say := banner{out: out, dataDir: f.dataDir, brokers: b, gateway: "http://" + gatewayAddr, management: "http://" + managementAddr, tokenFile: node.AdminTokenFile}
 	say.top()
 	ready := run.Runner{Name: "samples", Run: func(ctx context.Context) error {
-		if !f.noSamples {
-			deployed, err := deploySamples(ctx, say.management, node.AdminToken)
-			if ctx.Err() != nil {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			say.samples(deployed)
+		wanted := samples.All
+		if f.noSamples {
+			wanted = nil
 		}
+		deployed, err := deploySamples(ctx, say.management, node.AdminToken, wanted)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		say.samples(deployed)
 		say.bottom(time.Since(started))
 		<-ctx.Done()
 		return nil

@@ -13,9 +13,9 @@ import (
 // sampleWait bounds how long one sample may take until the worker serves it.
 const sampleWait = 20 * time.Second
 
-// deploySamples creates, deploys and starts the samples that are not there yet, through the management API like anybody,
-// and returns their names.
-func deploySamples(ctx context.Context, server, token string) ([]string, error) {
+// deploySamples creates, deploys and starts those samples that are not there yet, through the management API like
+// anybody, and returns their names. It returns when the control plane takes requests, also where there are none.
+func deploySamples(ctx context.Context, server, token string, wanted []samples.Sample) ([]string, error) {
 	c, err := rest.New(rest.Config{Server: server, Token: token, Org: "DEFAULT", Env: "DEFAULT"})
 	if err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func deploySamples(ctx context.Context, server, token string) ([]string, error) 
 		there[item.Value.Name] = true
 	}
 	var names []string
-	for _, s := range samples.All {
+	for _, s := range wanted {
 		doc, err := apidef.Decode(s.Definition)
 		if err != nil {
 			return nil, fmt.Errorf("sample %s: %w", s.Name, err)

@@ -207,8 +207,6 @@ func TestFSM_Refusals(t *testing.T) {
 		{"archived stays", func(l *log) { api(l); l.must(lifecycle(LifecycleArchived)) }, lifecycle(LifecyclePublished), command.Code_CODE_LIFECYCLE_INVALID},
 		{"unpublished is not created", func(l *log) { api(l); l.must(lifecycle(LifecycleUnpublished)) }, lifecycle(LifecycleCreated), command.Code_CODE_LIFECYCLE_INVALID},
 		{"same path", api, create("b", "/a/"), command.Code_CODE_PATH_CONFLICT},
-		{"path below", api, create("b", "/a/b/"), command.Code_CODE_PATH_CONFLICT},
-		{"path above", api, create("b", "/"), command.Code_CODE_PATH_CONFLICT},
 		{"delete running", func(l *log) {
 			api(l)
 			l.must(l.deploy("a"))

@@ -129,7 +129,6 @@ func TestRefusals_EveryCode(t *testing.T) {
 		{"id exists", func(s *server) string { return s.create(map[string]any{"id": "a"}) },
 			func(s *server, _ string) answerOf { return s.do("POST", s.root, definition(map[string]any{"id": "a"})) }, 400, management.CodeAPIExists},
 		{"path exists", (*server).created, func(s *server, _ string) answerOf { return s.do("POST", s.root, definition(nil)) }, 400, management.CodePathExists},
-		{"path below", (*server).created, func(s *server, _ string) answerOf { return s.do("POST", s.root, definition(at2("/orders/new/"))) }, 400, management.CodePathExists},
 		{"type", (*server).created, func(s *server, one string) answerOf {
 			return s.do("PUT", one, definition(map[string]any{"type": "proxy", "listeners": []any{map[string]any{"type": "http", "paths": []any{map[string]any{"path": "/p"}}, "entrypoints": []any{map[string]any{"type": "http-proxy"}}}},
 				"endpointGroups": []any{map[string]any{"name": "default", "type": "http-proxy", "endpoints": []any{map[string]any{"name": "one", "type": "http-proxy"}}}}}))

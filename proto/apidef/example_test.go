@@ -28,5 +28,5 @@ endpointGroups:
 	}
 	// Output:
 	// message /orders/ at-least-once
-	// line 8: /listeners/0/entrypoints/0/qos  at-least-once is not possible with http-post; choose one of: none, auto
+	// line 8: /listeners/0/entrypoints/0/qos  at-least-once is not possible between http-post and mqtt5; choose one of: none, auto
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -67,6 +68,8 @@ type Process struct {
 	cmd  *exec.Cmd
 	done chan struct{}
 	err  error
+	// killed says that we ended it the hard way, which is then no fault of its.
+	killed atomic.Bool
 }
 
 // Start runs the binary with args; its output goes to a file in dir.
@@ -111,6 +114,7 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 
 // Kill ends the process as a power cut would and waits until it is gone.
 func (p *Process) Kill() {
+	p.killed.Store(true)
 	_ = p.cmd.Process.Kill()
 	<-p.done
 }
@@ -121,7 +125,7 @@ func (p *Process) Stop(grace time.Duration) error {
 	select {
 	case <-p.done:
 		var exit *exec.ExitError
-		if errors.As(p.err, &exit) && !exit.Success() {
+		if errors.As(p.err, &exit) && !exit.Success() && !p.killed.Load() {
 			return fmt.Errorf("%s: %w", p.Name, p.err)
 		}
 		return nil
