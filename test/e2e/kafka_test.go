@@ -194,7 +194,7 @@ func TestKafka_GetPages(t *testing.T) {
 	})
 	t.Run("text", func(t *testing.T) {
 		status, body, err := get(ctx, dev.Gateway+"/"+topic+"?cursor=earliest&limit=2", "Accept", "text/plain")
-		if err != nil || status != http.StatusOK || !strings.HasPrefix(body, "items\n\nitem\nid: ") || strings.Count(body, "content: 0 ") != 2 {
+		if err != nil || status != http.StatusOK || !strings.HasPrefix(body, "items\nitem\nid: ") || strings.Count(body, "content: 0 ") != 2 {
 			t.Errorf("%d %v\n%s", status, err, body)
 		}
 	})
