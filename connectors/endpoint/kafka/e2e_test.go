@@ -25,7 +25,7 @@ import (
 
 var kafka brokers.SharedKafka
 
-func TestMain(m *testing.M) { brokers.Main(m, kafka.Close, leak.Check) }
+func TestMain(m *testing.M) { brokers.Main(m, kafka.Close, fast.Close, leak.Check) }
 
 // realBed is an endpoint on a topic of a real Kafka.
 func realBed(t testing.TB, k *brokers.Kafka, topic, more string, limits connectors.Limits) *bed {

@@ -14,8 +14,7 @@ import (
 	"github.com/sluice-gateway/sluice/qos/message"
 )
 
-// producer publishes. It has one franz-go client, made at the first publish: idempotent, acks=all, no linger. Batches
-// form by themselves from what arrives while earlier requests are in flight.
+// producer publishes. It has one franz-go client, made at the first publish: idempotent, acks=all, paced by pacer.
 type producer struct {
 	e    *Endpoint
 	gate gate
@@ -27,6 +26,7 @@ type producer struct {
 	closed bool
 
 	purging sync.Map // topics being purged after they were recreated
+	pace    pacer
 }
 
 func (p *producer) init(e *Endpoint) {
@@ -48,7 +48,7 @@ func (p *producer) connect() (*kgo.Client, error) {
 	}
 	cl, err := kgo.NewClient(append(p.e.clientOptions("producer"),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.ProducerLinger(0),
+		kgo.ProducerLinger(longestLinger),
 		kgo.ProducerBatchCompression(p.e.set.codec, kgo.NoCompression()),
 		kgo.MaxBufferedRecords(1<<31-1), // the gate bounds bytes, ours and franz-go's
 		kgo.RecordDeliveryTimeout(p.e.limits.ProduceTimeout),
@@ -135,7 +135,9 @@ func (p *producer) produce(r *record) *message.Failure {
 	if p.closed {
 		return &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textClosed, Err: errEnded}
 	}
-	p.client.Load().Produce(nil, &r.Record, r.promise) //nolint:staticcheck // SA1012: nil is franz-go's "never cancelled"
+	cl := p.client.Load()
+	cl.Produce(nil, &r.Record, r.promise) //nolint:staticcheck // SA1012: nil is franz-go's "never cancelled"
+	p.pace.handed(cl)
 	return nil
 }
 

@@ -125,6 +125,7 @@ func (r *record) own(b []byte) []byte {
 func (r *record) done(_ *kgo.Record, err error) {
 	p, out, copied, topic := r.p, r.out, r.copied, r.Record.Topic
 	r.recycle()
+	p.pace.answered(p.client.Load())
 	if err == nil {
 		p.e.stats.published.Add(1)
 		if !copied {
