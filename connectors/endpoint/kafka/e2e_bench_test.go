@@ -109,3 +109,57 @@ func BenchmarkReal_Publish(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkReal_Drain reads a backlog through the endpoint and with franz-go alone; one operation is one message.
+func BenchmarkReal_Drain(b *testing.B) {
+	k := fast.Get(b)
+	const total = 200_000
+	topic := k.Topic(b, 6)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(k.Addrs()...), kgo.DefaultProduceTopic(topic), kgo.ProducerLinger(0),
+		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for range total {
+		cl.Produce(b.Context(), &kgo.Record{Value: make([]byte, 1024)}, nil)
+	}
+	if err := cl.Flush(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	cl.Close()
+	plain := func(b *testing.B, opts ...kgo.Opt) {
+		for b.Loop() {
+			cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(k.Addrs()...), kgo.ConsumeTopics(topic))...)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for n := 0; n < total; {
+				n += cl.PollFetches(b.Context()).NumRecords()
+			}
+			cl.Close()
+		}
+		b.ReportMetric(float64(b.N)*total/b.Elapsed().Seconds(), "msg/s")
+	}
+	b.Run("plain", func(b *testing.B) { plain(b) })
+	b.Run("plain,2MiB", func(b *testing.B) { plain(b, kgo.FetchMaxBytes(2<<20)) })
+	for _, cfg := range []string{"", `,"consumer":{"encodeMessageId":false}`} {
+		b.Run("endpoint"+cfg, func(b *testing.B) {
+			bed := realBed(b, k, topic, cfg, connectors.Limits{})
+			defer bed.stop()
+			for b.Loop() {
+				c := bed.subscribe(auto(), "earliest")
+				for n := 0; n < total; {
+					view, err := c.sub.Poll(1000)
+					if err != nil {
+						b.Fatal(err)
+					}
+					if n += len(view); len(view) == 0 {
+						<-c.wake
+					}
+				}
+				c.sub.Close(b.Context())
+			}
+			b.ReportMetric(float64(b.N)*total/b.Elapsed().Seconds(), "msg/s")
+		})
+	}
+}
