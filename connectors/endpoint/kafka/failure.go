@@ -32,18 +32,25 @@ const (
 // errEnded is the cause of failures after Run has ended.
 var errEnded = errors.New("endpoint has ended")
 
-// classify says what a failed publish to topic means. It is the one place that does. What is not known to be refused may be
-// stored: then sending it again may store it twice, and only the client can tell whether that matters.
-func classify(topic string, err error) *message.Failure {
+// classify says what a failed publish to topic means. It is the one place that does. sent: a produce request went out since
+// the record was handed over, perhaps with it. What is not known to be refused may be stored: then sending it again may
+// store it twice, and only the client can tell whether that matters.
+func classify(topic string, err error, sent bool) *message.Failure {
 	f := &message.Failure{Status: statusUnknown, Key: message.KeyOutcomeUnknown, Unknown: true, Err: err,
 		Message: "topic " + topic + " may or may not have stored it"}
 	refused := func(status int, key, text string) {
 		f.Status, f.Key, f.Message, f.Unknown = status, key, text, false
 	}
 	switch {
-	// The leader has it, not yet the others; or it was in flight when the client was closed.
-	case errors.Is(err, kerr.NotEnoughReplicasAfterAppend), errors.Is(err, kerr.RequestTimedOut),
-		errors.Is(err, kgo.ErrClientClosed), errors.Is(err, kgo.ErrAborting):
+	// The leader has it, not yet the others.
+	case errors.Is(err, kerr.NotEnoughReplicasAfterAppend), errors.Is(err, kerr.RequestTimedOut):
+
+	// Given up after ProduceTimeout, or at the end of Run, whatever was known. A retriable error is that of the last try only.
+	case errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, kgo.ErrRecordRetries), errors.Is(err, kgo.ErrClientClosed),
+		errors.Is(err, kgo.ErrAborting), isConnection(err), kerr.IsRetriable(err) && !isMissing(err):
+		if !sent {
+			refused(statusRetry, message.KeyConnectionFailed, textFailed+": not stored in topic "+topic)
+		}
 
 	case errors.Is(err, kerr.MessageTooLarge), errors.Is(err, kerr.RecordListTooLarge):
 		refused(statusTooLarge, message.KeyPublishFailed, "larger than topic "+topic+" takes")
@@ -60,11 +67,6 @@ func classify(topic string, err error) *message.Failure {
 	case errors.Is(err, kerr.InvalidRecord), errors.Is(err, kerr.InvalidTimestamp), errors.Is(err, kerr.PolicyViolation),
 		errors.Is(err, kerr.UnsupportedCompressionType), errors.Is(err, kerr.InvalidRequiredAcks):
 		refused(statusInvalid, message.KeyPublishFailed, "topic "+topic+" refuses it")
-
-	// Waited for ProduceTimeout without being sent, or with an answer that it was not stored: franz-go gives up a record
-	// that is in flight only once it knows.
-	case errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, kgo.ErrRecordRetries), isConnection(err):
-		refused(statusRetry, message.KeyConnectionFailed, textFailed+": not stored in topic "+topic)
 	}
 	return f
 }
@@ -101,5 +103,5 @@ func isDenied(err error) bool {
 func isConnection(err error) bool {
 	var network net.Error
 	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded) || kerr.IsRetriable(err)
+		errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded)
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/sluice-gateway/sluice/qos"
 	"github.com/sluice-gateway/sluice/qos/exchange"
@@ -27,7 +29,22 @@ type producer struct {
 
 	purging sync.Map // topics being purged after they were recreated
 	pace    pacer
+	sent    writes
 }
+
+// writes is when a produce request last went out, in part or whole. A record that was handed over later than that cannot
+// have been stored.
+type writes struct{ last atomic.Int64 } // Unix nanoseconds
+
+// OnBrokerWrite implements kgo.HookBrokerWrite.
+func (w *writes) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, bytes int, _, _ time.Duration, _ error) {
+	if key == int16(kmsg.Produce) && bytes > 0 {
+		w.last.Store(time.Now().UnixNano())
+	}
+}
+
+// since tells whether a record handed over at the given time may have gone out.
+func (w *writes) since(handed int64) bool { return w.last.Load() >= handed }
 
 func (p *producer) init(e *Endpoint) {
 	p.e = e
@@ -52,6 +69,12 @@ func (p *producer) connect() (*kgo.Client, error) {
 		kgo.ProducerBatchCompression(p.e.set.codec, kgo.NoCompression()),
 		kgo.MaxBufferedRecords(1<<31-1), // the gate bounds bytes, ours and franz-go's
 		kgo.RecordDeliveryTimeout(p.e.limits.ProduceTimeout),
+		kgo.ProduceRequestTimeout(p.e.limits.ProduceTimeout),
+		// A request that a dying broker may have read would keep its records, and all that queue behind them, until the
+		// broker is back, however long that takes: nobody would learn anything, and what clients have long given up would
+		// be stored then. So they are given up, as unknown, and the epoch of the producer id is raised.
+		kgo.AllowIdempotentProduceCancellation(),
+		kgo.WithHooks(&p.sent),
 		kgo.UnknownTopicRetries(unknownTopicRetries),
 		kgo.AllowAutoTopicCreation(), // whether a topic is made is the broker's decision, as with the Java client
 	)...)

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unsafe"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -318,15 +321,31 @@ func TestGate_ServesWaitersInOrderAndForgetsTheImpatient(t *testing.T) {
 	}
 }
 
-func TestClassify_UnknownOutcomes(t *testing.T) {
+func TestClassify(t *testing.T) {
 	t.Parallel()
-	if f := classify("t", kgo.ErrClientClosed); !f.Unknown {
-		t.Errorf("%+v", f)
-	}
-	if f := classify("t", fmt.Errorf("%w", kgo.ErrRecordTimeout)); f.Unknown || f.Status != 503 {
-		t.Errorf("%+v", f)
-	}
-	if f := classify("t", errors.New("never seen before")); !f.Unknown || f.Status != 504 {
-		t.Errorf("%+v", f)
+	timeout := fmt.Errorf("%w, last err: %w", kgo.ErrRecordTimeout, kerr.NotLeaderForPartition)
+	for _, tc := range []struct {
+		name    string
+		err     error
+		sent    bool
+		status  int
+		unknown bool
+	}{
+		{"closed before it was sent", kgo.ErrClientClosed, false, 503, false},
+		{"closed in flight", kgo.ErrClientClosed, true, 504, true},
+		{"timed out before it was sent", timeout, false, 503, false},
+		{"timed out in flight", timeout, true, 504, true},
+		{"on the leader only", kerr.NotEnoughReplicasAfterAppend, true, 504, true},
+		{"too few replicas at the last try", kerr.NotEnoughReplicas, true, 504, true},
+		{"no such topic", kerr.UnknownTopicOrPartition, true, 500, false},
+		{"not allowed", kerr.TopicAuthorizationFailed, true, 500, false},
+		{"too large", kerr.MessageTooLarge, true, 413, false},
+		{"refused by the topic's rules", kerr.InvalidRecord, true, 500, false},
+		{"connection refused", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, false, 503, false},
+		{"never seen before", errors.New("?"), true, 504, true},
+	} {
+		if f := classify("t", tc.err, tc.sent); f.Status != tc.status || f.Unknown != tc.unknown {
+			t.Errorf("%s: %d, unknown %t", tc.name, f.Status, f.Unknown)
+		}
 	}
 }
