@@ -49,6 +49,14 @@ type Entrypoint interface {
 	Handle(ctx context.Context, x *exchange.Exchange, b Backend)
 }
 
+// Drainer is an Entrypoint whose connections outlive the handler (SSE, WebSocket). Found once, when the API is built.
+type Drainer interface {
+	// Drain waits until every connection that Handle detached has ended, each having said goodbye since the context given
+	// to Handle is over. Where ctx ends first, the connections that are left are cut; Drain waits for their goroutines
+	// and returns how many it cut. Called once, when no Handle runs any more.
+	Drain(ctx context.Context) (cut int)
+}
+
 // Backend is the rest of the API as an entrypoint sees it: the flows and, behind them, the endpoint.
 type Backend interface {
 	// Publish sends m through the publish flow to the endpoint. It takes ownership of m; m.Done is called exactly once,
@@ -75,7 +83,8 @@ type SubscribeOptions struct {
 type Subscription interface {
 	// Poll returns the next messages, at most max, without blocking: shared immutable memory (see message.Message). None and
 	// no error: nothing now, Wake will be called. An error, always a *message.Failure, ends the subscription.
-	// Messages of other kinds than Data arrive alone, in their place in the order; GoAway is the last one.
+	// Messages of other kinds than Data arrive alone, in their place in the order; GoAway is the last one. The Content of a
+	// Gap or a Notice is a JSON object. io.EOF instead of a Failure: the endpoint will never have another message.
 	Poll(max int) ([]message.Message, error)
 	// DeliveredThrough marks m, and everything polled before it, as delivered: what an automatic checkpoint may save.
 	DeliveredThrough(m *message.Message)
@@ -118,12 +127,15 @@ type EntrypointType struct {
 	New func(cfg json.RawMessage, env Env) (Entrypoint, error)
 }
 
+// SharedPrefix begins pointers into an endpoint's shared configuration.
+const SharedPrefix = "/shared"
+
 // EndpointType is one entry of the endpoint catalog.
 type EndpointType struct {
 	Name  string
 	Modes Mode
 	// Check decodes and validates a configuration and the shared one that applies to it (spec 1.6): every problem, pointers
-	// relative to the one or, with the prefix "/shared", to the other.
+	// relative to the one or, behind SharedPrefix, to the other.
 	Check func(cfg, shared json.RawMessage) apidef.Problems
 	// New builds the connector. It must not start goroutines, dial or listen.
 	New func(cfg, shared json.RawMessage, env Env) (Endpoint, error)

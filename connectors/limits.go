@@ -28,6 +28,6 @@ var DefaultLimits = Limits{
 	RingBytes:       32 << 20,
 	CatchUpReaders:  16,
 	CatchUpBytes:    4 << 20,
-	CheckpointEvery: 5 * time.Second, // Kafka's auto.commit.interval.ms
+	CheckpointEvery: 5 * time.Second,  // Kafka's auto.commit.interval.ms
 	Drain:           10 * time.Second, // spec 10.2 api.pending_requests_timeout
 }

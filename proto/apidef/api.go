@@ -1,6 +1,11 @@
 // Package apidef is the V4 API definition: the one normal form that every dialect decodes to, its validation,
 // and its encoders. It is data: no I/O, no clock, no goroutine. It does not know which connectors exist; who
-// validates passes that in (see Validate).
+// validates passes that in (see Validation).
+//
+// A text becomes a tree (decode_json.go, decode_yaml.go), the tree's envelope and dialect are found (dialect.go), and
+// the tables of shape_*.go read it: one table per object, one row per member, each row a codec (codec.go) that reads,
+// writes, checks and describes its value. The rules that span members are in validate_*.go. Every problem carries a
+// pointer into the text as the user wrote it; where the normal form parts from that, the reader notes the origin.
 package apidef
 
 import "encoding/json"
@@ -40,7 +45,11 @@ type API struct {
 	Members           json.RawMessage `json:"members,omitempty"`
 	Pages             json.RawMessage `json:"pages,omitempty"`
 
-	// Unknown holds every member that no dialect defines, by JSON pointer, so that it is returned and never dropped.
+	// Carried holds, by JSON pointer into the normal form, the members that a dialect defines and nobody here reads
+	// (contextRef, picture, createdAt ...): they come out as they went in.
+	Carried map[string]json.RawMessage `json:"carried,omitempty"`
+	// Unknown holds, by JSON pointer into the normal form, every member that no dialect defines, so that it is
+	// returned and never dropped. Who removes or reorders elements in front of such a member renames its key.
 	Unknown map[string]json.RawMessage `json:"unknown,omitempty"`
 }
 

@@ -1,6 +1,9 @@
 package apidef
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // Severity tells an error, which refuses the definition, from a warning, which does not.
 type Severity string
@@ -18,6 +21,11 @@ type Problem struct {
 	Message  string   `json:"message"`
 	Code     string   `json:"technicalCode"`
 	Severity Severity `json:"severity"`
+
+	// Line and Column are where the pointer stands in the text, counted from 1; 0 where there is no text, and Column
+	// 0 where the YAML parser tells the line only.
+	Line   int `json:"line,omitempty"`
+	Column int `json:"column,omitempty"`
 }
 
 // Problems is every problem found, in document order. It is an error where one of them is.
@@ -59,4 +67,31 @@ func (ps Problems) Error() string {
 		b.WriteString(p.Message)
 	}
 	return b.String()
+}
+
+// collector gathers problems up to maxProblems. Those beyond are counted, and an error among them stays one.
+type collector struct {
+	found   Problems
+	dropped int
+	worst   Severity
+}
+
+func (c *collector) add(p Problem) {
+	if len(c.found) < maxProblems {
+		c.found = append(c.found, p)
+		return
+	}
+	c.dropped++
+	if c.worst != Error {
+		c.worst = p.Severity
+	}
+}
+
+// all is what was gathered, and a last problem that tells of the rest.
+func (c *collector) all() Problems {
+	if c.dropped == 0 {
+		return c.found
+	}
+	rest := Problem{Message: fmt.Sprintf("%d more problems are not shown", c.dropped), Code: CodeLimit, Severity: c.worst}
+	return append(c.found[:len(c.found):len(c.found)], rest)
 }

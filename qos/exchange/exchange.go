@@ -19,6 +19,7 @@ type API struct {
 	Organization string
 	Environment  string
 	Revision     uint64
+	DeployedAt   string // Unix milliseconds as text, the form of the attribute api.deployed-at; empty: unknown
 }
 
 // Exchange is one request or connection. One goroutine at a time uses it.
@@ -49,12 +50,51 @@ type Exchange struct {
 
 	attributes map[string]any
 	detached   bool
+	onEnd      func()
 }
 
 // Attribute returns a context attribute. Names may be given with or without the prefix "gravitee.attribute." (spec 6.4).
+// Those that the gateway sets itself need no entry: they are read from the fields, unless something set them anew.
 func (x *Exchange) Attribute(name string) (any, bool) {
-	v, ok := x.attributes[trimPrefix(name)]
-	return v, ok
+	name = trimPrefix(name)
+	if v, ok := x.attributes[name]; ok {
+		return v, true
+	}
+	text := x.builtin(name)
+	if text == "" {
+		return nil, false
+	}
+	return text, true
+}
+
+// builtin returns what the gateway itself knows under an attribute's name (spec 6.4); empty: nothing.
+func (x *Exchange) builtin(name string) string {
+	switch name {
+	case "context-path":
+		return x.ContextPath
+	case "plan":
+		return x.Plan
+	case "application":
+		return x.Application
+	case "user-id":
+		return x.Subscription
+	case "client-identifier":
+		return x.ClientIdentifier
+	}
+	if x.API == nil {
+		return ""
+	}
+	switch name {
+	case "api":
+		return x.API.ID
+	case "organization":
+		return x.API.Organization
+	case "environment":
+		return x.API.Environment
+	case "api.deployed-at":
+		return x.API.DeployedAt
+	}
+	return ""
 }
 
 // SetAttribute sets a context attribute.
@@ -73,6 +113,16 @@ func (x *Exchange) Detach() {
 
 // Detached tells the server that the entrypoint keeps the exchange.
 func (x *Exchange) Detached() bool { return x.detached }
+
+// OnEnd names who is told that a detached exchange has ended. The server sets it before the entrypoint runs.
+func (x *Exchange) OnEnd(f func()) { x.onEnd = f }
+
+// End says that the connection of a detached exchange has ended. The entrypoint calls it once, from any goroutine.
+func (x *Exchange) End() {
+	if x.onEnd != nil {
+		x.onEnd()
+	}
+}
 
 // attributePrefix is optional in every place where an attribute is named (spec 6.4).
 const attributePrefix = "gravitee.attribute."

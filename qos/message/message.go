@@ -2,6 +2,8 @@
 // It says who owns the bytes. It does no I/O and starts no goroutine.
 package message
 
+import "errors"
+
 // Kind tells data from the few things that travel in the same order as data.
 type Kind uint8
 
@@ -13,6 +15,19 @@ const (
 	GoAway      // the stream ends because the API stops (spec 2.0 stop protocol); the client should reconnect
 )
 
+// Reason says why a GoAway was sent.
+type Reason uint8
+
+// Reasons of a GoAway.
+const (
+	ReasonStop     Reason = iota // the API or its worker stops: another worker may serve it, now or later
+	ReasonRedeploy               // a new revision of the API serves already: reconnecting at once is right
+)
+
+// ErrRedeploy is the cause (context.Cause) of a context that ends because a new revision of the API took over. A context
+// that ends for any other cause means ReasonStop.
+var ErrRedeploy = errors.New("a new revision of the API took over")
+
 // Message is one message.
 //
 // Subscribe side: a Message handed out by a Subscription is a view of memory that all subscribers share. It is
@@ -23,6 +38,7 @@ const (
 // Publishing hands ownership to the endpoint until Done is called.
 type Message struct {
 	Kind      Kind
+	Reason    Reason // of a GoAway
 	Partition int32
 	Offset    int64
 	Timestamp int64  // Unix milliseconds; 0: unknown

@@ -1,0 +1,25 @@
+// Package builtin is the whole list of connectors that the sluice binary has. It is the only package that imports every
+// connector; a test links only those it names.
+package builtin
+
+import (
+	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/connectors/endpoint/kafka"
+	"github.com/sluice-gateway/sluice/connectors/endpoint/mock"
+	"github.com/sluice-gateway/sluice/connectors/entrypoint/httpget"
+	"github.com/sluice-gateway/sluice/connectors/entrypoint/httppost"
+	"github.com/sluice-gateway/sluice/connectors/entrypoint/sse"
+)
+
+// Entrypoints are the ways in, by the definition's type.
+var Entrypoints = connectors.Entrypoints{
+	"http-get":  httpget.Type,
+	"http-post": httppost.Type,
+	"sse":       sse.Type,
+}
+
+// Endpoints are the ways out, by the definition's type.
+var Endpoints = connectors.Endpoints{
+	"kafka": kafka.Type,
+	"mock":  mock.Type,
+}

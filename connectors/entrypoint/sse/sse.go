@@ -1,0 +1,131 @@
+// Package sse is the entrypoint "sse" (spec 2.3): a subscription as a stream of server-sent events. A stream lives in the
+// one goroutine that fasthttp starts for a hijacked connection; the entrypoint's Group waits for it.
+//
+// Beyond the specification: content is split into one data line per line, a stream resumes from Last-Event-ID (or the
+// query's "lastEventId" or "from") under auto too, gaps and notices are events of their own, and the last event of a stopping API
+// carries the exact resume point. An error event has no random id, which a browser would send back as a resume point for
+// ever, but the exact resume point where there is one.
+package sse
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/connectors/httpfront"
+	"github.com/sluice-gateway/sluice/proto/apidef"
+	"github.com/sluice-gateway/sluice/qos/exchange"
+)
+
+// Config is the configuration of an sse entrypoint.
+type Config struct {
+	// HeartbeatIntervalInMs is how long the stream may be silent before an empty comment is sent, in milliseconds. At least
+	// 2000, default 5000.
+	HeartbeatIntervalInMs int64 `json:"heartbeatIntervalInMs"`
+	// HeadersAsComment sends the message headers as comments of the event. Default false.
+	HeadersAsComment bool `json:"headersAsComment"`
+	// MetadataAsComment sends the message metadata as comments of the event. Default false.
+	MetadataAsComment bool `json:"metadataAsComment"`
+}
+
+// Heartbeat interval, in milliseconds (spec 2.3).
+const (
+	defaultHeartbeat = 5000
+	minHeartbeat     = 2000
+)
+
+const eventStream = "text/event-stream"
+
+// Type is the catalog entry of sse.
+var Type = connectors.EntrypointType{
+	Name:     "Server-Sent Events",
+	Listener: apidef.ListenerHTTP,
+	Modes:    connectors.Subscribe,
+	Criteria: 2, // spec 2.0
+	Check: func(cfg json.RawMessage) apidef.Problems {
+		_, problems := decode(cfg)
+		return problems
+	},
+	New: func(cfg json.RawMessage, env connectors.Env) (connectors.Entrypoint, error) { return New(cfg, env) },
+}
+
+func decode(cfg json.RawMessage) (Config, apidef.Problems) {
+	c := Config{HeartbeatIntervalInMs: defaultHeartbeat}
+	problems := connectors.Decode(cfg, &c)
+	if c.HeartbeatIntervalInMs < minHeartbeat {
+		problems = append(problems, connectors.Invalid("/heartbeatIntervalInMs", fmt.Sprintf("must be at least %d", minHeartbeat)))
+	}
+	return c, problems
+}
+
+// Entrypoint serves event streams.
+type Entrypoint struct {
+	httpfront.Group
+	framer       framer
+	heartbeat    time.Duration
+	writeTimeout time.Duration
+}
+
+// New builds the entrypoint.
+func New(cfg json.RawMessage, env connectors.Env) (*Entrypoint, error) {
+	c, problems := decode(cfg)
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	return &Entrypoint{
+		framer:       framer{headers: c.HeadersAsComment, metadata: c.MetadataAsComment},
+		heartbeat:    time.Duration(c.HeartbeatIntervalInMs) * time.Millisecond,
+		writeTimeout: env.Limits.WriteTimeout,
+	}, nil
+}
+
+// Match tells whether the request is a GET that accepts an event stream.
+func (e *Entrypoint) Match(fctx *fasthttp.RequestCtx) bool {
+	return fctx.IsGet() && httpfront.Accepts(fctx.Request.Header.Peek(fasthttp.HeaderAccept), eventStream)
+}
+
+// Handle subscribes, and only then begins the stream, so that a failure is a plain HTTP answer.
+func (e *Entrypoint) Handle(ctx context.Context, x *exchange.Exchange, b connectors.Backend) {
+	fctx := x.HTTP
+	if ctx.Err() != nil {
+		httpfront.WriteFailure(fctx, httpfront.Stopping())
+		return
+	}
+	s := &stream{exchange: x, heartbeat: e.heartbeat, writeTimeout: e.writeTimeout, framer: e.framer}
+	s.framer.json = httpfront.WantsJSON(fctx.Request.Header.Peek(fasthttp.HeaderAccept))
+	sub, err := b.Subscribe(ctx, x, connectors.SubscribeOptions{Cursor: cursor(fctx), Wake: s.parked.Wake})
+	if err != nil {
+		httpfront.WriteFailure(fctx, httpfront.AsFailure(err))
+		return
+	}
+	s.begin(sub, fctx)
+	s.member = e.Enter()
+	x.Detach()
+	// Without fasthttp's answer, which would end the connection of a client that says "Connection: close" instead of
+	// handing it over; the stream writes its own head.
+	fctx.HijackSetNoResponse(true)
+	fctx.Hijack(func(c net.Conn) { s.serve(ctx, c) })
+}
+
+// cursor returns where the client wants to go on: what a reconnecting client says wins over the URL it began with.
+func cursor(fctx *fasthttp.RequestCtx) string {
+	if id := fctx.Request.Header.Peek("Last-Event-ID"); len(id) > 0 {
+		return string(id)
+	}
+	for _, name := range [...]string{"lastEventId", "from"} {
+		if v := fctx.QueryArgs().Peek(name); len(v) > 0 {
+			return string(v)
+		}
+	}
+	return ""
+}
+
+var (
+	_ connectors.Entrypoint = (*Entrypoint)(nil)
+	_ connectors.Drainer    = (*Entrypoint)(nil)
+)

@@ -1,0 +1,102 @@
+package httpfront
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/qos"
+	"github.com/sluice-gateway/sluice/qos/message"
+)
+
+// Framer writes messages as one entrypoint's clients see them. Both methods append to dst and return it.
+type Framer interface {
+	// AppendMessage frames a Data, Gap or Notice message.
+	AppendMessage(dst []byte, m *message.Message) []byte
+	// AppendEnd frames the end of the stream, which nothing follows: a GoAway (f nil) with its reason and the exact resume
+	// point, empty where there is none, or the failure f.
+	AppendEnd(dst []byte, f *message.Failure, reason message.Reason, cursor []byte) []byte
+}
+
+// Pump moves one subscription into one connection: what waits is framed up to one write's worth, what does not fit stays
+// a view of shared memory, and nothing else is queued. One goroutine uses it.
+type Pump struct {
+	sub       connectors.Subscription
+	framer    Framer
+	marks     bool // the level saves what was delivered
+	pending   []message.Message
+	err       error            // what Poll said after pending
+	delivered *message.Message // the last one framed and not yet reported as written
+	failure   *message.Failure // after Failed
+}
+
+// NewPump returns the pump of an open subscription.
+func NewPump(sub connectors.Subscription, framer Framer, level qos.Level) Pump {
+	return Pump{sub: sub, framer: framer, marks: level != qos.None}
+}
+
+// State is what a Fill found.
+type State uint8
+
+// States.
+const (
+	Idle   State = iota // nothing more now: the subscription will call Wake
+	More                // there may be more than fitted
+	Ended               // the endpoint has no more messages, ever
+	Left                // a GoAway was framed
+	Failed              // a failure was framed; see Failure
+)
+
+// Fill frames what waits, behind what dst holds, until dst holds one write's worth. After anything but Idle and More it
+// must not be called again. ctx is the API's: once it is over and nothing waits, the stream ends with a GoAway even
+// where the subscription says none.
+func (p *Pump) Fill(ctx context.Context, dst []byte) ([]byte, State) {
+	for {
+		for len(p.pending) > 0 {
+			if len(dst) >= batchBytes {
+				return dst, More
+			}
+			m := &p.pending[0]
+			if m.Kind == message.GoAway {
+				return p.leave(dst, m.Reason), Left
+			}
+			dst = p.framer.AppendMessage(dst, m)
+			p.delivered = m
+			p.pending = p.pending[1:]
+		}
+		if len(dst) >= batchBytes {
+			return dst, More
+		}
+		if p.err == nil {
+			p.pending, p.err = p.sub.Poll(batchMessages)
+		}
+		switch {
+		case len(p.pending) > 0:
+		case errors.Is(p.err, io.EOF):
+			return dst, Ended
+		case p.err != nil:
+			p.failure = AsFailure(p.err)
+			return p.framer.AppendEnd(dst, p.failure, 0, p.sub.AppendCursor(nil)), Failed
+		case ctx.Err() != nil:
+			return p.leave(dst, StopReason(ctx)), Left
+		default:
+			return dst, Idle
+		}
+	}
+}
+
+func (p *Pump) leave(dst []byte, reason message.Reason) []byte {
+	return p.framer.AppendEnd(dst, nil, reason, p.sub.AppendCursor(nil))
+}
+
+// Failure is what the subscription ended with; nil unless Fill said Failed.
+func (p *Pump) Failure() *message.Failure { return p.failure }
+
+// Written says that all that Fill framed so far is on its way to the client, so that a checkpoint may pass it.
+func (p *Pump) Written() {
+	if p.delivered != nil && p.marks {
+		p.sub.DeliveredThrough(p.delivered)
+	}
+	p.delivered = nil
+}

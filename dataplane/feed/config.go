@@ -1,0 +1,230 @@
+package feed
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/sluice-gateway/sluice/proto/wire"
+)
+
+// Defaults and bounds.
+const (
+	// DefaultPeriod is the time between statuses when nothing happens. The control plane takes a worker for dead
+	// after three of them.
+	DefaultPeriod = time.Second
+	// DefaultRequestTimeout is how long an answer is waited for.
+	DefaultRequestTimeout = 5 * time.Second
+	// DefaultBackOffMax bounds the time between two attempts, of connecting and of asking.
+	DefaultBackOffMax = 5 * time.Second
+	// DefaultSpread is over how long workers that were cut off together come back with their questions.
+	DefaultSpread = 250 * time.Millisecond
+
+	backOffMin     = 20 * time.Millisecond
+	statusMin      = 10 * time.Millisecond // between two statuses, so that a burst of changes is reported once
+	leaveTimeout   = time.Second           // to hand the last status over
+	streamMessages = 1_024                 // pushes and heartbeats that wait while a snapshot is fetched; above it NATS drops, which is a gap
+	chunkWindow    = 4                     // chunks asked for ahead: 1 MiB on the way covers 10 MB/s at 100 ms
+	pingInterval   = 5 * time.Second       // a dead link is noticed after two
+	quietBeats     = 3                     // heartbeats missed before the control plane is asked
+)
+
+// Config is what a Feed needs.
+type Config struct {
+	Cluster string              // the cluster's id, which every signature must carry
+	Worker  string              // this worker's name, unique in the cluster
+	Tags    []string            // sharding tags; "!tag" excludes; none: every API
+	Keys    []ed25519.PublicKey // trusted to sign
+	Version string              // reported in the status
+
+	Servers   []string                   // nats:// or tls:// URLs, tried in random order
+	TLS       *tls.Config                // for tls:// URLs
+	Seed      []byte                     // the worker's NATS nkey seed; empty: no authentication
+	CredsFile string                     // a NATS credentials file, instead of Seed: an external cluster
+	InProcess nats.InProcessConnProvider // an embedded server, instead of Servers
+
+	Connections func() uint64 // client connections now, reported in the status; nil: not reported
+
+	Period         time.Duration // default DefaultPeriod
+	RequestTimeout time.Duration // default DefaultRequestTimeout
+	BackOffMax     time.Duration // default DefaultBackOffMax
+	Spread         time.Duration // default DefaultSpread
+
+	Log   *slog.Logger
+	Meter metric.Meter
+}
+
+func (c *Config) complete() error {
+	var errs []error
+	if c.Cluster == "" {
+		errs = append(errs, errors.New("feed: no cluster id"))
+	}
+	if err := wire.CheckName(c.Worker); err != nil {
+		errs = append(errs, fmt.Errorf("feed: %w", err))
+	}
+	if len(c.Servers) == 0 && c.InProcess == nil {
+		errs = append(errs, errors.New("feed: no NATS server"))
+	}
+	if len(c.Seed) > 0 && c.CredsFile != "" {
+		errs = append(errs, errors.New("feed: both a seed and a credentials file"))
+	}
+	if c.Log == nil || c.Meter == nil {
+		errs = append(errs, errors.New("feed: no logger or no meter"))
+	}
+	c.Period = orDefault(c.Period, DefaultPeriod)
+	c.RequestTimeout = orDefault(c.RequestTimeout, DefaultRequestTimeout)
+	c.BackOffMax = orDefault(c.BackOffMax, DefaultBackOffMax)
+	c.Spread = orDefault(c.Spread, DefaultSpread)
+	return errors.Join(errs...)
+}
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// Sink takes the deployments in. Apply is called from one goroutine, never twice at once.
+type Sink interface {
+	// Apply makes u what is served, and returns a Result for each changed API that is not served as sent; one
+	// that has none is. It keeps what it served of an API that it cannot build. While it is busy, changes add up and
+	// the next Update has the latest of each. ctx ends when the worker stops; Apply then returns soon.
+	Apply(ctx context.Context, u Update) []Result
+}
+
+// Update leads from what the sink has to the deployments at Revision. It is immutable.
+type Update struct {
+	Revision uint64
+	Changed  []Deployment // in revision order
+	Removed  []string
+	Full     bool // Changed is everything: what the sink has besides is to go
+}
+
+// Deployment is one API as it is to be served.
+type Deployment struct {
+	APIID      string
+	Revision   uint64
+	Tags       []string
+	Definition []byte
+}
+
+// Result is what became of a revision of an API.
+type Result struct {
+	APIID    string
+	Revision uint64
+	State    State
+	Serving  uint64 // the revision served in its place, 0 for none
+	Error    string // for the user: what, where, what to do
+}
+
+// State is what the sink does with a revision.
+type State int
+
+// States.
+const (
+	Serving  State = iota // as sent
+	Failed                // it could not be built
+	Rejected              // it is not a definition that this worker can read
+)
+
+// Feed follows the control plane for one worker. Its methods but Run may be called from any goroutine.
+type Feed struct {
+	cfg      Config
+	log      *slog.Logger
+	sink     Sink
+	selector wire.Selector
+	verifier *wire.Verifier
+	codec    *wire.Codec
+	metrics  *metrics
+	store    *store
+	reporter *reporter
+	ready    chan struct{}
+	isReady  atomic.Bool
+}
+
+// New returns a feed that hands what it gets to sink. It does not connect yet.
+func New(cfg Config, sink Sink) (*Feed, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	sel, err := wire.ParseSelector(cfg.Tags)
+	if err != nil {
+		return nil, fmt.Errorf("feed: %w", err)
+	}
+	verifier, err := wire.NewVerifier(cfg.Cluster, cfg.Keys...)
+	if err != nil {
+		return nil, fmt.Errorf("feed: trusted keys: %w", err)
+	}
+	codec, err := wire.NewCodec()
+	if err != nil {
+		return nil, fmt.Errorf("feed: %w", err)
+	}
+	m, err := newMetrics(cfg.Meter)
+	if err != nil {
+		return nil, fmt.Errorf("feed: register metrics: %w", err)
+	}
+	f := &Feed{
+		cfg: cfg, log: cfg.Log, sink: sink, selector: sel, verifier: verifier, codec: codec, metrics: m,
+		store: newStore(sel), ready: make(chan struct{}),
+	}
+	f.reporter = newReporter(&f.cfg, sel, rand.Uint64()) //nolint:gosec // not a secret
+	return f, nil
+}
+
+// Ready is closed when the first complete snapshot has been applied: the worker serves its definitions.
+func (f *Feed) Ready() <-chan struct{} { return f.ready }
+
+// Report tells the control plane of an API whose state changed after Apply, such as one that could be built later.
+func (f *Feed) Report(results ...Result) { f.reporter.results(results) }
+
+// Run follows the control plane until ctx ends. It returns an error only for a configuration that cannot work, such
+// as an unreadable credentials file; it waits for NATS and the control plane as long as it takes.
+func (f *Feed) Run(ctx context.Context) error {
+	streams := f.selector.Streams()
+	followers := make([]*follower, len(streams))
+	for i, s := range streams {
+		followers[i] = newFollower(f, s)
+	}
+	nc, err := f.connect(ctx, func() {
+		for _, fl := range followers {
+			fl.wake()
+		}
+		f.reporter.wake()
+	})
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for _, fl := range followers {
+		if err := fl.subscribe(nc); err != nil {
+			return err
+		}
+		wg.Go(func() { fl.run(inner) })
+	}
+	wg.Go(func() { f.reporter.run(inner, nc, f.log) })
+	f.applyLoop(inner)
+	wg.Wait()
+	f.reporter.leave(nc)
+	return nil
+}
+
+// jitter gives a time between half of d and d.
+func jitter(d time.Duration) time.Duration {
+	return d/2 + rand.N(d/2+1) //nolint:gosec // not a secret
+}

@@ -1,0 +1,141 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/dataplane/meter"
+	"github.com/sluice-gateway/sluice/qos/exchange"
+	"github.com/sluice-gateway/sluice/qos/message"
+)
+
+// backend is the API behind one entrypoint: the only way from entrypoints to endpoints and back, so whatever runs per
+// message or per subscription runs here. Made at deploy, shared by all exchanges of the entrypoint.
+type backend struct {
+	api       *API
+	publisher connectors.Publisher // nil: the entrypoint does not publish
+	source    connectors.Source    // nil: the entrypoint does not subscribe
+	counters  *meter.Counters
+}
+
+// Publish implements connectors.Backend.
+func (b *backend) Publish(ctx context.Context, x *exchange.Exchange, m *message.Message) {
+	if b.publisher == nil {
+		m.Done(noEndpoint())
+		return
+	}
+	b.counters.MessagesIn.Add(1)
+	b.publisher.Publish(ctx, x, m)
+}
+
+// Subscribe implements connectors.Backend.
+func (b *backend) Subscribe(ctx context.Context, x *exchange.Exchange, o connectors.SubscribeOptions) (connectors.Subscription, error) {
+	if b.source == nil {
+		return nil, noEndpoint()
+	}
+	b.api.streams.Add(1)
+	if b.api.closed.Load() {
+		b.api.release(&b.api.streams)
+		return nil, stopping()
+	}
+	inner, err := b.source.Subscribe(ctx, x, o)
+	if err != nil {
+		b.api.release(&b.api.streams)
+		return nil, err
+	}
+	s := &subscription{Subscription: inner, backend: b, exchange: x, wake: o.Wake}
+	if s.wake == nil {
+		s.wake = func() {}
+	}
+	b.api.mu.Lock()
+	b.api.subscriptions[s] = struct{}{}
+	b.api.mu.Unlock()
+	b.counters.Streams.Add(1)
+	if b.api.draining.Load() {
+		s.wake() // it may have missed the drain's own call
+	}
+	return s, nil
+}
+
+// noEndpoint is the failure where no endpoint can do what the entrypoint asks (spec 3.0, 4.x).
+func noEndpoint() *message.Failure {
+	return &message.Failure{Status: fasthttp.StatusServiceUnavailable, Key: message.KeyNoEndpoint}
+}
+
+// stopping is the failure that clients of an ended revision get (spec 2.1).
+func stopping() *message.Failure {
+	return &message.Failure{Status: fasthttp.StatusServiceUnavailable, Key: message.KeyGoAway, Message: message.StoppingText}
+}
+
+// subscription is an endpoint's subscription as the entrypoint sees it: it ends with a GoAway when the API drains, and
+// counts.
+type subscription struct {
+	connectors.Subscription
+	backend  *backend
+	exchange *exchange.Exchange
+	wake     func()
+	gone     bool // GoAway was given
+	closed   atomic.Bool
+}
+
+// Poll implements connectors.Subscription. A stream is told to go away as soon as the API drains; a request that only
+// collects a page may finish it, until the drain has no time left (spec 2.0).
+func (s *subscription) Poll(most int) (out []message.Message, err error) {
+	a := s.backend.api
+	if s.gone {
+		return nil, stopping()
+	}
+	if a.draining.Load() && (s.exchange.Detached() || a.expired.Load()) {
+		s.gone = true
+		return []message.Message{a.goAway()}, nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			out, err = nil, s.panicked(p)
+		}
+	}()
+	out, err = s.Subscription.Poll(most)
+	if len(out) > 0 {
+		s.backend.counters.MessagesOut.Add(uint64(len(out)))
+	}
+	return out, err
+}
+
+// panicked turns a panic behind a subscription into its end: the stream's goroutine belongs to nobody who would recover.
+func (s *subscription) panicked(p any) error {
+	if n := s.backend.counters.Panics.Add(1); n&(n-1) == 0 {
+		s.backend.api.log.Error("panic contained", "err", p, "count", n, "stack", string(debug.Stack()))
+	}
+	return &message.Failure{Status: fasthttp.StatusInternalServerError, Key: message.KeyUnknownError,
+		Message: fasthttp.StatusMessage(fasthttp.StatusInternalServerError), Err: fmt.Errorf("panic: %v", p)}
+}
+
+// Close implements connectors.Subscription.
+func (s *subscription) Close(ctx context.Context) {
+	if s.closed.Swap(true) {
+		return
+	}
+	a := s.backend.api
+	defer func() {
+		a.mu.Lock()
+		delete(a.subscriptions, s)
+		a.mu.Unlock()
+		s.backend.counters.Streams.Add(-1)
+		a.release(&a.streams)
+	}()
+	s.Subscription.Close(ctx)
+}
+
+// goAway is the last message of a stream.
+func (a *API) goAway() message.Message {
+	m := message.Message{Kind: message.GoAway, Reason: message.ReasonStop, Content: []byte(message.StoppingText)}
+	if a.redeploy.Load() {
+		m.Reason = message.ReasonRedeploy
+	}
+	return m
+}

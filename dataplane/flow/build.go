@@ -1,0 +1,155 @@
+package flow
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/dataplane/meter"
+	"github.com/sluice-gateway/sluice/dataplane/table"
+	"github.com/sluice-gateway/sluice/proto/apidef"
+	"github.com/sluice-gateway/sluice/qos/exchange"
+)
+
+// ErrNotServed is wrapped by what New returns for a kind of API that this version stores but does not serve.
+var ErrNotServed = errors.New("this kind is not served yet by this version")
+
+// Codes of the problems that only the data plane finds; the others are the definition's own (spec 8.2). They never
+// change meaning.
+const (
+	codePlan        = "plan.unsupported"             // a plan that this version cannot enforce
+	codeNoPlan      = "plan.missing"                 // nobody may call the API
+	codePolicy      = "flow.step.policy.unsupported" // a policy that this version cannot run
+	codeFlow        = "flow.execution.unsupported"
+	codeEntrypoint  = "listeners.entrypoints.type.unsupported"
+	codeEntrypoints = "listeners.entrypoints.missing"
+	codeQoS         = "listeners.entrypoints.qos.unsupported"
+	codeEndpoint    = "api.endpointsGroup.endpoint.type.invalid"
+	codeNoEndpoint  = "endpoint.missing"
+	codePath        = "path.invalid"
+)
+
+// Config is what all APIs of a worker are built with.
+type Config struct {
+	Entrypoints connectors.Entrypoints
+	Endpoints   connectors.Endpoints
+	Limits      connectors.Limits
+	Brokers     map[string]string // see connectors.Env
+	Tags        []string          // the worker's sharding tags, which plans may be bound to; empty: every plan counts
+	Log         *slog.Logger
+	Meter       metric.Meter
+	Counters    *meter.Registry
+}
+
+// Deployment is one revision of a definition and where it comes from.
+type Deployment struct {
+	ID           string
+	Organization string
+	Environment  string
+	Revision     uint64
+	DeployedAt   time.Time // zero: unknown
+	API          *apidef.API
+}
+
+// New compiles a definition. Nothing is started, dialled or listened on. Where the definition cannot be served as it is
+// written, the error is apidef.Problems with everything that is in the way; nothing is left out in silence.
+func New(cfg Config, d Deployment) (*API, error) {
+	if d.API.Type != apidef.TypeMessage {
+		return nil, fmt.Errorf("type %q: %w", d.API.Type, ErrNotServed)
+	}
+	b := builder{cfg: cfg, def: d.API, log: cfg.Log.With("api", d.ID, "revision", d.Revision)}
+	b.api = &API{
+		Info:          info(d),
+		log:           b.log,
+		limits:        cfg.Limits,
+		idle:          make(chan struct{}, 1),
+		subscriptions: map[*subscription]struct{}{},
+	}
+	b.plans()
+	b.flows()
+	b.listeners()
+	b.unusedEndpoints()
+	b.ignored()
+	if err := b.problems.Err(); err != nil {
+		return nil, b.problems.Errors()
+	}
+	for _, p := range b.problems.Warnings() {
+		b.api.Warnings = append(b.api.Warnings, p.Pointer+" "+p.Message)
+	}
+	slices.SortStableFunc(b.api.entrypoints, func(x, y entrypoint) int { return y.criteria - x.criteria })
+	return b.api, nil
+}
+
+func info(d Deployment) *exchange.API {
+	out := &exchange.API{ID: d.ID, Name: d.API.Name, Version: d.API.APIVersion,
+		Organization: d.Organization, Environment: d.Environment, Revision: d.Revision}
+	if !d.DeployedAt.IsZero() {
+		out.DeployedAt = strconv.FormatInt(d.DeployedAt.UnixMilli(), 10)
+	}
+	return out
+}
+
+// builder collects one API and all that is wrong with it.
+type builder struct {
+	cfg      Config
+	def      *apidef.API
+	log      *slog.Logger
+	api      *API
+	built    map[string]*built // endpoints in use, by their place in the definition
+	problems apidef.Problems
+}
+
+func (b *builder) fail(pointer, code, format string, args ...any) {
+	b.problems = append(b.problems, apidef.Problem{Pointer: pointer, Code: code, Severity: apidef.Error, Message: fmt.Sprintf(format, args...)})
+}
+
+func (b *builder) warn(pointer, format string, args ...any) {
+	b.problems = append(b.problems, apidef.Problem{Pointer: pointer, Code: connectors.CodeUnknown, Severity: apidef.Warning, Message: fmt.Sprintf(format, args...)})
+}
+
+// add takes over what a connector said of its configuration at pointer.
+func (b *builder) add(pointer string, ps apidef.Problems) {
+	for _, p := range ps {
+		p.Pointer = pointer + p.Pointer
+		b.problems = append(b.problems, p)
+	}
+}
+
+// ignored warns of what the definition asks for and this version does not do, where serving without it lets nobody in
+// who should stay out and loses no message.
+func (b *builder) ignored() {
+	for i, l := range b.def.Listeners {
+		if l.CORS != nil && l.CORS.Enabled {
+			b.warn(fmt.Sprintf("/listeners/%d/cors", i), "has no effect yet in this version")
+		}
+	}
+	if f := b.def.Failover; f != nil && f.Enabled {
+		b.warn("/failover", "has no effect yet in this version")
+	}
+	if len(b.def.ResponseTemplates) > 0 {
+		b.warn("/responseTemplates", "have no effect yet in this version")
+	}
+	for i, g := range b.def.EndpointGroups {
+		if len(g.Endpoints) > 1 {
+			b.warn(fmt.Sprintf("/endpointGroups/%d/endpoints", i), "of several endpoints the first that fits is used: load balancing has no effect yet in this version")
+		}
+	}
+}
+
+// routes adds the paths of an HTTP listener.
+func (b *builder) routes(at string, l *apidef.Listener) {
+	for i, p := range l.Paths {
+		r := table.Route{Host: p.Host, Path: p.Path}
+		if err := r.Check(); err != nil {
+			b.fail(fmt.Sprintf("%s/paths/%d", at, i), codePath, "%v", err)
+			continue
+		}
+		b.api.Routes = append(b.api.Routes, r)
+	}
+}

@@ -1,0 +1,129 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// Node is one control-plane process of a cluster and the addresses it keeps over restarts.
+type Node struct {
+	*Process
+	Management
+	ID      string
+	DataDir string
+	args    []string
+	dir     string
+	admin   string
+}
+
+// Restart starts the node again on its data and addresses, after Kill or Stop, without waiting for it.
+func (n *Node) Restart() (err error) {
+	n.Process, err = Start(n.ID, n.dir, n.args...)
+	return err
+}
+
+// AwaitHealthy waits until the node says that it is healthy: it knows a leader and NATS is up.
+func (n *Node) AwaitHealthy(ctx context.Context) error {
+	return n.AwaitOK(ctx, n.admin+"/_node/health")
+}
+
+// Worker is one worker process.
+type Worker struct {
+	*Process
+	Gateway string // "http://127.0.0.1:port"
+	Admin   string // "http://127.0.0.1:port"
+}
+
+// AwaitReady waits until the worker serves the definitions it is meant to.
+func (w *Worker) AwaitReady(ctx context.Context) error { return w.AwaitOK(ctx, w.Admin+"/_node/ready") }
+
+// Cluster is a control plane of several processes and their workers, with NATS embedded in the control plane.
+type Cluster struct {
+	Nodes   []*Node
+	Workers []*Worker
+	dir     string
+	nats    []string
+}
+
+// StartCluster runs size control-plane nodes and waits until they are healthy. Flags are added to each node's.
+func StartCluster(ctx context.Context, dir string, size int, flags ...string) (*Cluster, error) {
+	// The first node to start makes both files; the others find them.
+	secretFile, tokenFile := filepath.Join(dir, "cluster-secret"), filepath.Join(dir, "admin-token")
+	c := &Cluster{dir: dir}
+	var peers, routes []string
+	raft := make([]string, size)
+	route := make([]string, size)
+	for i := range size {
+		raft[i], route[i] = FreeAddr(), FreeAddr()
+		peers = append(peers, fmt.Sprintf("node-%d=%s", i+1, raft[i]))
+		routes = append(routes, route[i])
+		c.nats = append(c.nats, FreeAddr())
+	}
+	for i := range size {
+		management, admin := FreeAddr(), FreeAddr()
+		n := &Node{ID: fmt.Sprintf("node-%d", i+1), dir: dir, DataDir: filepath.Join(dir, fmt.Sprintf("node-%d", i+1)), admin: "http://" + admin}
+		n.args = append([]string{"controlplane", "--node-id", n.ID, "--data-dir", n.DataDir,
+			"--management-addr", management, "--admin-addr", admin,
+			"--raft-addr", raft[i], "--peers", strings.Join(peers, ","),
+			"--nats-addr", c.nats[i], "--nats-cluster-addr", route[i], "--nats-routes", strings.Join(routes, ","),
+			"--cluster-secret-file", secretFile, "--admin-token-file", tokenFile}, flags...)
+		n.URL = "http://" + management
+		if err := n.Restart(); err != nil {
+			c.Kill()
+			return nil, err
+		}
+		c.Nodes = append(c.Nodes, n)
+	}
+	for _, n := range c.Nodes {
+		if err := n.AwaitHealthy(ctx); err != nil {
+			c.Kill()
+			return nil, err
+		}
+		var err error
+		if n.Management, err = NewManagement(n.URL, tokenFile); err != nil {
+			c.Kill()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// AddWorker starts a worker with the token that the first node has written, and does not wait for it.
+func (c *Cluster) AddWorker(flags ...string) (*Worker, error) {
+	gateway, admin := FreeAddr(), FreeAddr()
+	w := &Worker{Gateway: "http://" + gateway, Admin: "http://" + admin}
+	name := fmt.Sprintf("worker-%d", len(c.Workers)+1)
+	args := append([]string{"worker", "--node-id", name, "--gateway-addr", gateway, "--admin-addr", admin,
+		"--data-dir", filepath.Join(c.dir, name), "--nats-url", "tls://" + strings.Join(c.nats, ",tls://"),
+		"--worker-token-file", filepath.Join(c.Nodes[0].DataDir, "worker-token")}, flags...)
+	var err error
+	if w.Process, err = Start(name, c.dir, args...); err != nil {
+		return nil, err
+	}
+	c.Workers = append(c.Workers, w)
+	return w, nil
+}
+
+// Kill ends every process of the cluster at once.
+func (c *Cluster) Kill() {
+	for _, w := range c.Workers {
+		w.Kill()
+	}
+	for _, n := range c.Nodes {
+		n.Kill()
+	}
+}
+
+// Tails is the end of every process's log, for failure messages.
+func (c *Cluster) Tails() string {
+	var b strings.Builder
+	for _, n := range c.Nodes {
+		fmt.Fprintf(&b, "== %s\n%s\n", n.ID, n.Tail())
+	}
+	for _, w := range c.Workers {
+		fmt.Fprintf(&b, "== %s\n%s\n", w.Name, w.Tail())
+	}
+	return b.String()
+}
