@@ -23,30 +23,35 @@ const (
 	attributeEndpointPrefix = "gravitee.attributes.endpoint."
 )
 
+// The names of the attribute that holds topics, per side, the most specific first.
+var (
+	producerTopics = [...]string{attributeEndpointPrefix + attributeProducerTopics, attributeProducerTopics, attributeTopics}
+	consumerTopics = [...]string{attributeEndpointPrefix + attributeConsumerTopics, attributeConsumerTopics, attributeTopics}
+)
+
 // topics says where m goes: the message's attribute, the exchange's, the configuration's.
 func (p *producer) topics(x *exchange.Exchange, m *message.Message) []string {
 	if len(m.Attributes) > 0 {
-		for _, name := range [...]string{attributeEndpointPrefix + attributeProducerTopics, attributeProducerTopics, attributeTopics} {
+		for _, name := range producerTopics {
 			if v, ok := messageAttribute(m, name); ok {
 				return distinct(list(v))
 			}
 		}
 	}
-	if v, ok := exchangeTopics(x, attributeProducerTopics); ok {
+	if v, ok := exchangeTopics(x, &producerTopics); ok {
 		return distinct(list(v))
 	}
 	return p.e.set.outTopics
 }
 
-// exchangeTopics reads the topic attribute of the exchange for one side, in its three spellings.
-func exchangeTopics(x *exchange.Exchange, side string) (any, bool) {
-	if v, ok := x.Attribute(attributeEndpointPrefix + side); ok {
-		return v, true
+// exchangeTopics reads the topic attribute of the exchange for one side.
+func exchangeTopics(x *exchange.Exchange, names *[3]string) (any, bool) {
+	for _, name := range names {
+		if v, ok := x.Attribute(name); ok {
+			return v, true
+		}
 	}
-	if v, ok := x.Attribute(side); ok {
-		return v, true
-	}
-	return x.Attribute(attributeTopics)
+	return nil, false
 }
 
 // recordKey says which key m gets, and whether it is an Avro key: the message's attributes, the exchange's, the id.

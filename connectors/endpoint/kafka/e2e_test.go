@@ -25,7 +25,7 @@ import (
 
 var kafka brokers.SharedKafka
 
-func TestMain(m *testing.M) { brokers.Main(m, kafka.Close, leak.Check) }
+func TestMain(m *testing.M) { brokers.Main(m, kafka.Close, fast.Close, leak.Check) }
 
 // realBed is an endpoint on a topic of a real Kafka.
 func realBed(t testing.TB, k *brokers.Kafka, topic, more string, limits connectors.Limits) *bed {
@@ -124,12 +124,19 @@ func TestReal_HundredThousandBothWays(t *testing.T) {
 // TestReal_Outage kills the broker under load for 15 s. Every publish gets a true outcome, every acknowledged message is
 // delivered to the streams that were open all along, and the first publish after the restart succeeds.
 func TestReal_Outage(t *testing.T) {
+	const longest = 12 * time.Second // of a publish: ProduceTimeout, a connection attempt, and room for a busy machine
 	k := brokers.StartKafka(t, brokers.KafkaConfig{})
 	goroutines := runtime.NumGoroutine()
 	topic := k.Topic(t, 3)
 	b := realBed(t, k, topic, "", connectors.Limits{ProduceTimeout: 5 * time.Second})
 	c := b.subscribe(auto(), "")
 	f := &flow{b: b, x: auto()}
+	// An endpoint that has nothing in flight when the broker dies.
+	quiet := realBed(t, k, topic, "", connectors.Limits{ProduceTimeout: 5 * time.Second})
+	g := &flow{b: quiet, x: auto()}
+	if err := g.send(t.Context(), "quiet, before"); err != nil {
+		t.Fatal(err)
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	var load sync.WaitGroup
 	for w := range 8 {
@@ -137,7 +144,7 @@ func TestReal_Outage(t *testing.T) {
 			for i := 0; ctx.Err() == nil; i++ {
 				begun := time.Now()
 				err := f.send(ctx, fmt.Sprintf("%d-%d", w, i))
-				if took := time.Since(begun); took > 20*time.Second {
+				if took := time.Since(begun); took > longest {
 					t.Errorf("a publish took %v: %v", took, err)
 				}
 			}
@@ -177,13 +184,19 @@ func TestReal_Outage(t *testing.T) {
 	}()
 	hold(t, 3*time.Second)
 	k.Kill()
-	hold(t, 8*time.Second)
+	hold(t, 4*time.Second)
 	begun := time.Now()
+	for _, unknown := range []bool{true, false} { // the first finds out that its connection is dead by writing to it
+		if f := failureOf(t, g.send(t.Context(), "quiet, during")); f.Unknown != unknown {
+			t.Errorf("publishing while down: %v, unknown %t", f, f.Unknown)
+		}
+	}
+	t.Logf("publishing twice while down failed in %v", time.Since(begun))
+	begun = time.Now()
 	if _, err := b.trySubscribe(auto(), ""); failureOf(t, err).Key != message.KeyConnectionFailed {
 		t.Errorf("subscribing while down: %v", err)
 	}
 	t.Logf("subscribing while down failed in %v", time.Since(begun))
-	hold(t, 7*time.Second)
 	if err := k.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -196,6 +209,9 @@ func TestReal_Outage(t *testing.T) {
 	stop()
 	load.Wait()
 	f.send(t.Context(), "last")
+	if err := g.send(t.Context(), "quiet, after"); err != nil {
+		t.Error(err)
+	}
 	acked, failed, unknown := 0, 0, 0
 	f.acked.Range(func(any, any) bool { acked++; return true })
 	f.fails.Range(func(_, v any) bool {
@@ -221,6 +237,9 @@ func TestReal_Outage(t *testing.T) {
 		}
 		return true
 	})
+	if seen["quiet, during"] > 0 || seen["quiet, after"] != 1 {
+		t.Errorf("quiet endpoint: %d stored while down, %d after", seen["quiet, during"], seen["quiet, after"])
+	}
 	for _, n := range seen {
 		if n > 1 {
 			twice++
@@ -233,6 +252,7 @@ func TestReal_Outage(t *testing.T) {
 	}
 	c.sub.Close(t.Context())
 	b.stop()
+	quiet.stop()
 	if n := runtime.NumGoroutine(); n > goroutines+2 {
 		t.Errorf("%d goroutines, %d before", n, goroutines)
 	}

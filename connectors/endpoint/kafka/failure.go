@@ -32,44 +32,41 @@ const (
 // errEnded is the cause of failures after Run has ended.
 var errEnded = errors.New("endpoint has ended")
 
-// classify says what a failed publish to topic means. It is the one place that does.
-func classify(topic string, err error) *message.Failure {
-	f := &message.Failure{Status: statusRetry, Key: message.KeyPublishFailed, Err: err,
-		Message: "not stored in topic " + topic}
+// classify says what a failed publish to topic means. It is the one place that does. sent: a produce request went out since
+// the record was handed over, perhaps with it. What is not known to be refused may be stored: then sending it again may
+// store it twice, and only the client can tell whether that matters.
+func classify(topic string, err error, sent bool) *message.Failure {
+	f := &message.Failure{Status: statusUnknown, Key: message.KeyOutcomeUnknown, Unknown: true, Err: err,
+		Message: "topic " + topic + " may or may not have stored it"}
+	refused := func(status int, key, text string) {
+		f.Status, f.Key, f.Message, f.Unknown = status, key, text, false
+	}
 	switch {
-	case err == nil:
-		return nil
+	// The leader has it, not yet the others.
+	case errors.Is(err, kerr.NotEnoughReplicasAfterAppend), errors.Is(err, kerr.RequestTimedOut):
 
-	// The broker has it on its leader, or had it and we do not know: asking again may store it twice.
-	case errors.Is(err, kerr.NotEnoughReplicasAfterAppend), errors.Is(err, kerr.RequestTimedOut),
-		errors.Is(err, kgo.ErrClientClosed), errors.Is(err, kgo.ErrAborting):
-		f.Status, f.Key, f.Unknown = statusUnknown, message.KeyOutcomeUnknown, true
-		f.Message = "topic " + topic + " may or may not have stored it"
+	// Given up after ProduceTimeout, or at the end of Run, whatever was known. A retriable error is that of the last try only.
+	case errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, kgo.ErrRecordRetries), errors.Is(err, kgo.ErrClientClosed),
+		errors.Is(err, kgo.ErrAborting), isConnection(err), kerr.IsRetriable(err) && !isMissing(err):
+		if !sent {
+			refused(statusRetry, message.KeyConnectionFailed, textFailed+": not stored in topic "+topic)
+		}
 
 	case errors.Is(err, kerr.MessageTooLarge), errors.Is(err, kerr.RecordListTooLarge):
-		f.Status, f.Message = statusTooLarge, "larger than topic "+topic+" takes"
+		refused(statusTooLarge, message.KeyPublishFailed, "larger than topic "+topic+" takes")
 
 	// The topic does not exist and the broker does not make it, or it was deleted.
 	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID),
 		errors.Is(err, kerr.InvalidTopicException):
-		f.Status, f.Key = statusInvalid, message.KeyConfigurationInvalid
-		f.Message = textInvalid + ": topic " + topic + " does not exist"
+		refused(statusInvalid, message.KeyConfigurationInvalid, textInvalid+": topic "+topic+" does not exist")
 
 	case isDenied(err):
-		f.Status, f.Key = statusInvalid, message.KeyConfigurationInvalid
-		f.Message = textInvalid + ": the broker denies access to topic " + topic
+		refused(statusInvalid, message.KeyConfigurationInvalid, textInvalid+": the broker denies access to topic "+topic)
 
 	// The broker's own rules, or a record that it will never take: not for trying again, but not ours to change.
 	case errors.Is(err, kerr.InvalidRecord), errors.Is(err, kerr.InvalidTimestamp), errors.Is(err, kerr.PolicyViolation),
 		errors.Is(err, kerr.UnsupportedCompressionType), errors.Is(err, kerr.InvalidRequiredAcks):
-		f.Status, f.Key = statusInvalid, message.KeyUnknownError
-		f.Message = "topic " + topic + " refuses it"
-
-	// Waited for ProduceTimeout without being sent, or with an answer that it was not stored: franz-go gives up a record
-	// that is in flight only once it knows.
-	case errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, kgo.ErrRecordRetries), isConnection(err):
-		f.Key = message.KeyConnectionFailed
-		f.Message = textFailed + ": not stored in topic " + topic
+		refused(statusInvalid, message.KeyPublishFailed, "topic "+topic+" refuses it")
 	}
 	return f
 }
@@ -106,5 +103,5 @@ func isDenied(err error) bool {
 func isConnection(err error) bool {
 	var network net.Error
 	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded) || kerr.IsRetriable(err)
+		errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded)
 }

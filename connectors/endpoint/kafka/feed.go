@@ -91,7 +91,7 @@ func (fs *feeds) subscribe(ctx context.Context, x *exchange.Exchange, o connecto
 			Message: textInvalid + ": the consumer is disabled"}
 	}
 	topics := set.topics
-	if v, ok := exchangeTopics(x, attributeConsumerTopics); ok {
+	if v, ok := exchangeTopics(x, &consumerTopics); ok {
 		topics = distinct(list(v))
 	}
 	if len(topics) == 0 || slices.ContainsFunc(topics, func(t string) bool { return !validTopic(t) }) {

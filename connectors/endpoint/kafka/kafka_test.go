@@ -239,4 +239,3 @@ func TestEndpoint_EarliestReadsBacklogThenLive(t *testing.T) {
 		}
 	}
 }
-

@@ -5,17 +5,18 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/sluice-gateway/sluice/qos"
 	"github.com/sluice-gateway/sluice/qos/exchange"
 	"github.com/sluice-gateway/sluice/qos/message"
 )
 
-// producer publishes. It has one franz-go client, made at the first publish: idempotent, acks=all, no linger. Batches
-// form by themselves from what arrives while earlier requests are in flight.
+// producer publishes. It has one franz-go client, made at the first publish: idempotent, acks=all, paced by pacer.
 type producer struct {
 	e    *Endpoint
 	gate gate
@@ -27,7 +28,23 @@ type producer struct {
 	closed bool
 
 	purging sync.Map // topics being purged after they were recreated
+	pace    pacer
+	sent    writes
 }
+
+// writes is when a produce request last went out, in part or whole. A record that was handed over later than that cannot
+// have been stored.
+type writes struct{ last atomic.Int64 } // Unix nanoseconds
+
+// OnBrokerWrite implements kgo.HookBrokerWrite.
+func (w *writes) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, bytes int, _, _ time.Duration, _ error) {
+	if key == int16(kmsg.Produce) && bytes > 0 {
+		w.last.Store(time.Now().UnixNano())
+	}
+}
+
+// since tells whether a record handed over at the given time may have gone out.
+func (w *writes) since(handed int64) bool { return w.last.Load() >= handed }
 
 func (p *producer) init(e *Endpoint) {
 	p.e = e
@@ -48,10 +65,16 @@ func (p *producer) connect() (*kgo.Client, error) {
 	}
 	cl, err := kgo.NewClient(append(p.e.clientOptions("producer"),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.ProducerLinger(0),
+		kgo.ProducerLinger(longestLinger),
 		kgo.ProducerBatchCompression(p.e.set.codec, kgo.NoCompression()),
 		kgo.MaxBufferedRecords(1<<31-1), // the gate bounds bytes, ours and franz-go's
 		kgo.RecordDeliveryTimeout(p.e.limits.ProduceTimeout),
+		kgo.ProduceRequestTimeout(p.e.limits.ProduceTimeout),
+		// A request that a dying broker may have read would keep its records, and all that queue behind them, until the
+		// broker is back, however long that takes: nobody would learn anything, and what clients have long given up would
+		// be stored then. So they are given up, as unknown, and the epoch of the producer id is raised.
+		kgo.AllowIdempotentProduceCancellation(),
+		kgo.WithHooks(&p.sent),
 		kgo.UnknownTopicRetries(unknownTopicRetries),
 		kgo.AllowAutoTopicCreation(), // whether a topic is made is the broker's decision, as with the Java client
 	)...)
@@ -135,7 +158,9 @@ func (p *producer) produce(r *record) *message.Failure {
 	if p.closed {
 		return &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textClosed, Err: errEnded}
 	}
-	p.client.Load().Produce(nil, &r.Record, r.promise) //nolint:staticcheck // SA1012: nil is franz-go's "never cancelled"
+	cl := p.client.Load()
+	cl.Produce(nil, &r.Record, r.promise) //nolint:staticcheck // SA1012: nil is franz-go's "never cancelled"
+	p.pace.handed(cl)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"encoding/hex"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/otel/trace"
@@ -17,6 +18,7 @@ type record struct {
 	p       *producer
 	out     outcome // nil once done
 	size    int64   // bytes taken from the gate
+	handed  int64   // when it was made, in Unix nanoseconds
 	copied  bool    // under none: the bytes are ours, and the message is done already
 	promise func(*kgo.Record, error)
 	buf     []byte
@@ -55,7 +57,9 @@ func (r *record) fill(x *exchange.Exchange, m *message.Message, topic string, ow
 	if r.copied = own; own {
 		key, value = r.copyAll(key, value)
 	}
-	r.Record = kgo.Record{Topic: topic, Key: key, Value: value, Headers: r.headers}
+	now := time.Now()
+	r.handed = now.UnixNano()
+	r.Record = kgo.Record{Topic: topic, Key: key, Value: value, Headers: r.headers, Timestamp: now}
 }
 
 // trace adds the W3C trace context (https://www.w3.org/TR/trace-context/): version 00, trace id, parent id, flags.
@@ -123,8 +127,9 @@ func (r *record) own(b []byte) []byte {
 
 // done is the promise: franz-go calls it once, from its one promise goroutine.
 func (r *record) done(_ *kgo.Record, err error) {
-	p, out, copied, topic := r.p, r.out, r.copied, r.Record.Topic
+	p, out, copied, topic, handed := r.p, r.out, r.copied, r.Record.Topic, r.handed
 	r.recycle()
+	p.pace.answered(p.client.Load())
 	if err == nil {
 		p.e.stats.published.Add(1)
 		if !copied {
@@ -134,7 +139,7 @@ func (r *record) done(_ *kgo.Record, err error) {
 	}
 	p.e.stats.publishFailed.Add(1)
 	p.failed(topic, err)
-	f := classify(topic, err)
+	f := classify(topic, err, p.sent.since(handed))
 	if copied { // nobody waits for it any more
 		p.e.lost.warn(p.e.log, "message lost under "+qos.None.String(), "topic", topic, "err", f)
 		return
