@@ -3,42 +3,46 @@ module github.com/sluice-gateway/sluice
 go 1.26.0
 
 require (
-	github.com/HdrHistogram/hdrhistogram-go v1.4.0
-	github.com/bufbuild/protocompile v0.14.1
-	github.com/danielgtaylor/huma/v2 v2.37.2
-	github.com/fasthttp/websocket v1.5.12
-	github.com/google/go-cmp v0.7.0
-	github.com/google/uuid v1.6.0
-	github.com/hashicorp/raft v1.8.0
-	github.com/hashicorp/raft-wal v0.4.0
-	github.com/klauspost/compress v1.20.3
-	github.com/mochi-mqtt/server/v2 v2.7.9
-	github.com/nats-io/nats-server/v2 v2.15.2
-	github.com/nats-io/nats.go v1.55.0
-	github.com/nats-io/nkeys v0.4.17
-	github.com/prometheus/client_golang v1.24.1
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0 // latencies of the benchmarks without averaging the tail away
+	github.com/benbjohnson/immutable v0.4.0 // persistent maps: the state machine's snapshots share structure
+	github.com/bufbuild/protocompile v0.14.1 // parses .proto files, so that generating needs no protoc
+	github.com/danielgtaylor/huma/v2 v2.37.2 // OpenAPI 3.1 from the handlers' types
+	github.com/fasthttp/websocket v1.5.12 // the upgrade, and a second implementation in tests
+	github.com/google/go-cmp v0.7.0 // differences in tests
+	github.com/google/uuid v1.6.0 // request, API and plan ids
+	github.com/hashicorp/go-hclog v1.6.3 // raft's logger interface
+	github.com/hashicorp/raft v1.8.0 // replicates definitions
+	github.com/hashicorp/raft-wal v0.4.0 // raft's log and stable store, fsynced; raft-boltdb does not build beside raft v1.8
+	github.com/klauspost/compress v1.20.3 // zstd for snapshots to workers
+	github.com/mochi-mqtt/server/v2 v2.7.9 // the MQTT broker of sluice dev
+	github.com/nats-io/nats-server/v2 v2.15.2 // NATS embedded in the control plane
+	github.com/nats-io/nats.go v1.55.0 // transport of definitions and status
+	github.com/nats-io/nkeys v0.4.17 // who is who on NATS
+	github.com/prometheus/client_golang v1.24.1 // the metrics page
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
-	github.com/spf13/cobra v1.10.2
-	github.com/twmb/franz-go v1.22.2
-	github.com/twmb/franz-go/pkg/kadm v1.19.0
-	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c
-	github.com/twmb/franz-go/pkg/kmsg v1.15.0
-	github.com/valyala/fasthttp v1.74.0
-	go.opentelemetry.io/otel v1.47.0
-	go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc v1.47.0
-	go.opentelemetry.io/otel/exporters/prometheus v0.69.0
-	go.opentelemetry.io/otel/sdk v1.47.0
-	go.opentelemetry.io/otel/sdk/metric v1.47.0
-	go.uber.org/goleak v1.3.0
-	google.golang.org/protobuf v1.36.12
-	gopkg.in/yaml.v3 v3.0.1
-	pgregory.net/rapid v1.3.0
+	github.com/spf13/cobra v1.10.2 // the command line, with completion
+	github.com/spf13/pflag v1.0.10 // cobra's flags
+	github.com/twmb/franz-go v1.22.2 // the Kafka client
+	github.com/twmb/franz-go/pkg/kadm v1.19.0 // Kafka group offsets and topics
+	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c // the Kafka of sluice dev, and faults in tests
+	github.com/twmb/franz-go/pkg/kmsg v1.15.0 // Kafka requests that kadm answers from its cache
+	github.com/valyala/fasthttp v1.74.0 // the gateway port; later versions need a module that cannot be had everywhere
+	go.opentelemetry.io/otel v1.47.0 // traces and metrics
+	go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc v1.47.0 // traces out
+	go.opentelemetry.io/otel/exporters/prometheus v0.69.0 // metrics out
+	go.opentelemetry.io/otel/metric v1.47.0 // instruments
+	go.opentelemetry.io/otel/sdk v1.47.0 // traces
+	go.opentelemetry.io/otel/sdk/metric v1.47.0 // metrics
+	go.opentelemetry.io/otel/trace v1.47.0 // span contexts through the data path
+	go.uber.org/goleak v1.3.0 // no goroutine is left behind, in tests
+	google.golang.org/protobuf v1.36.12 // raft commands and NATS envelopes
+	gopkg.in/yaml.v3 v3.0.1 // definitions in YAML, with positions
+	pgregory.net/rapid v1.3.0 // property tests
 )
 
 require (
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/armon/go-metrics v0.4.1 // indirect
-	github.com/benbjohnson/immutable v0.4.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
@@ -51,7 +55,6 @@ require (
 	github.com/google/go-tpm v0.9.8 // indirect
 	github.com/gorilla/websocket v1.5.0 // indirect
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.30.0 // indirect
-	github.com/hashicorp/go-hclog v1.6.3 // indirect
 	github.com/hashicorp/go-immutable-radix v1.3.1 // indirect
 	github.com/hashicorp/go-metrics v0.7.0 // indirect
 	github.com/hashicorp/go-msgpack/v2 v2.1.5 // indirect
@@ -71,14 +74,11 @@ require (
 	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/rs/xid v1.4.0 // indirect
 	github.com/savsgio/gotils v0.0.0-20240704082632-aef3928b8a38 // indirect
-	github.com/spf13/pflag v1.0.10 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
 	go.etcd.io/bbolt v1.3.6 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/otel/exporters/otlp/otlptrace v1.47.0 // indirect
 	go.opentelemetry.io/otel/log v1.47.0 // indirect
-	go.opentelemetry.io/otel/metric v1.47.0 // indirect
-	go.opentelemetry.io/otel/trace v1.47.0 // indirect
 	go.opentelemetry.io/proto/otlp v1.11.0 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/exp v0.0.0-20230626212559-97b1e661b5df // indirect

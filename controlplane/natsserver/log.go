@@ -1,7 +1,6 @@
 package natsserver
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -27,7 +26,7 @@ func (l *logger) Fatalf(format string, v ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.fatal == nil {
-		l.fatal = errors.New(fmt.Sprintf(format, v...)) //nolint:revive // not Errorf: the format is not ours to check for %w
+		l.fatal = fmt.Errorf(format, v...)
 	}
 }
 

@@ -28,7 +28,7 @@ const (
 // Errors of Parse.
 var (
 	// ErrToken is returned for text that is not a worker token.
-	ErrToken = errors.New("not a worker token: it begins with " + prefix)
+	ErrToken = errors.New("not a worker token: " + prefix + "... is expected")
 	// ErrIncomplete is returned for a token that lacks what a worker needs.
 	ErrIncomplete = errors.New("worker token is incomplete: make a new one with sluice controlplane token")
 	// ErrVersion is returned for a token of another version.

@@ -3,7 +3,6 @@ package client
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -165,10 +164,4 @@ func byName(all []rest.Item[management.API]) {
 	slices.SortStableFunc(all, func(a, b rest.Item[management.API]) int {
 		return cmp.Or(cmp.Compare(a.Value.Name, b.Value.Name), cmp.Compare(a.Value.APIVersion, b.Value.APIVersion), a.Value.CreatedAt.Compare(b.Value.CreatedAt), cmp.Compare(a.Value.ID, b.Value.ID))
 	})
-}
-
-// isNotFound tells whether err says that there is no such thing.
-func isNotFound(err error) bool {
-	var own *exit
-	return rest.IsStatus(err, 404) || errors.As(err, &own) && own.code == ExitNotFound
 }

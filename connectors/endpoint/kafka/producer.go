@@ -159,7 +159,8 @@ func (p *producer) produce(r *record) *message.Failure {
 		return &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textClosed, Err: errEnded}
 	}
 	cl := p.client.Load()
-	cl.Produce(nil, &r.Record, r.promise) //nolint:staticcheck // SA1012: nil is franz-go's "never cancelled"
+	//lint:ignore SA1012 nil is franz-go's "never cancelled"
+	cl.Produce(nil, &r.Record, r.promise)
 	p.pace.handed(cl)
 	return nil
 }
