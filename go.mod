@@ -7,7 +7,7 @@ require (
 	github.com/benbjohnson/immutable v0.4.0 // persistent maps: the state machine's snapshots share structure
 	github.com/bufbuild/protocompile v0.14.1 // parses .proto files, so that generating needs no protoc
 	github.com/danielgtaylor/huma/v2 v2.37.2 // OpenAPI 3.1 from the handlers' types
-	github.com/fasthttp/websocket v1.5.12 // the upgrade, and a second implementation in tests
+	github.com/fasthttp/websocket v1.5.12 // the other side of WebSocket tests: another implementation than ours
 	github.com/google/go-cmp v0.7.0 // differences in tests
 	github.com/google/uuid v1.6.0 // request, API and plan ids
 	github.com/hashicorp/go-hclog v1.6.3 // raft's logger interface
@@ -19,7 +19,7 @@ require (
 	github.com/nats-io/nats.go v1.55.0 // transport of definitions and status
 	github.com/nats-io/nkeys v0.4.17 // who is who on NATS
 	github.com/prometheus/client_golang v1.24.1 // the metrics page
-	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // holds the definition's schema against its cases, in tests
 	github.com/spf13/cobra v1.10.2 // the command line, with completion
 	github.com/spf13/pflag v1.0.10 // cobra's flags
 	github.com/twmb/franz-go v1.22.2 // the Kafka client
