@@ -7,17 +7,18 @@ import (
 	"github.com/sluice-gateway/sluice/qos/message"
 )
 
-// handed is what Poll returned and what is not yet known to be delivered.
-type handed struct {
-	view  []message.Message
-	marks []mark
-}
+// mostHanded bounds the views that are remembered until they are delivered. Of an entrypoint that never says so the oldest
+// are forgotten: they are not saved, and so come again.
+const mostHanded = 4096
 
-// hand remembers a view until it is delivered.
-func (s *subscription) hand(view []message.Message, marks []mark) {
+// hand remembers where a view leads, until it is delivered. It does not keep the messages alive.
+func (s *subscription) hand(marks []mark) {
 	s.markMu.Lock()
 	defer s.markMu.Unlock()
-	s.handed = append(s.handed, handed{view, marks})
+	if len(s.handed) == mostHanded {
+		s.handed = append(s.handed[:0], s.handed[mostHanded/2:]...)
+	}
+	s.handed = append(s.handed, marks)
 }
 
 // DeliveredThrough implements connectors.Subscription. The message may be a copy that a policy made.
@@ -27,17 +28,15 @@ func (s *subscription) DeliveredThrough(m *message.Message) {
 	}
 	s.markMu.Lock()
 	defer s.markMu.Unlock()
-	h, i := s.find(m)
+	h, i := s.find(mark{s.r.lay.Load().number(m.Topic, m.Partition), m.Offset + 1})
 	if h < 0 {
 		return
 	}
-	for k := range h {
-		s.mark(s.handed[k].marks)
+	for _, marks := range s.handed[:h] {
+		s.mark(marks)
 	}
-	last := &s.handed[h]
-	s.mark(last.marks[:i+1])
-	last.view, last.marks = last.view[i+1:], last.marks[i+1:]
-	if len(last.view) == 0 {
+	s.mark(s.handed[h][:i+1])
+	if s.handed[h] = s.handed[h][i+1:]; len(s.handed[h]) == 0 {
 		h++
 	}
 	rest := copy(s.handed, s.handed[h:])
@@ -45,12 +44,11 @@ func (s *subscription) DeliveredThrough(m *message.Message) {
 	s.handed = s.handed[:rest]
 }
 
-// find looks for m from the newest view back: what was delivered is nearly always the last that was handed out.
-func (s *subscription) find(m *message.Message) (h, i int) {
+// find looks for a message from the newest view back: what was delivered is nearly always the last that was handed out.
+func (s *subscription) find(m mark) (h, i int) {
 	for h := len(s.handed) - 1; h >= 0; h-- {
-		view := s.handed[h].view
-		for i := len(view) - 1; i >= 0; i-- {
-			if view[i].Offset == m.Offset && view[i].Partition == m.Partition && view[i].Topic == m.Topic {
+		for i := len(s.handed[h]) - 1; i >= 0; i-- {
+			if s.handed[h][i] == m {
 				return h, i
 			}
 		}

@@ -23,6 +23,10 @@ const (
 	maxMessageBytes = 100 << 20              // of a fetch response; Kafka's socket.request.max.bytes
 )
 
+// maxBatchBytes bounds what one compressed batch may become, in bytes; a larger one is passed over and told as a gap. A
+// batch of Kafka's default 1 MiB would need a ratio of 64 for it.
+const maxBatchBytes = 64 << 20
+
 // clientOptions are what all clients of an endpoint share.
 func (e *Endpoint) clientOptions(role string) []kgo.Opt {
 	return []kgo.Opt{

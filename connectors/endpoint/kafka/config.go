@@ -39,10 +39,9 @@ type Consumer struct {
 	// Topics to read. Default: those of the root.
 	Topics []string `json:"topics"`
 	// TopicPattern, a regular expression instead of Topics, is not served in this version.
-	TopicPattern  string          `json:"topicPattern"`
-	TopicsPattern string          `json:"topicsPattern"`
-	PatternKey    string          `json:"topics.pattern"`
-	Attributes    json.RawMessage `json:"attributes"`
+	TopicPattern  string `json:"topicPattern"`
+	TopicsPattern string `json:"topicsPattern"`
+	PatternKey    string `json:"topics.pattern"`
 	// EncodeMessageID gives message ids in base64 instead of plain. Default true.
 	EncodeMessageID *bool `json:"encodeMessageId"`
 	// AutoOffsetReset is where a client without a position starts: latest (default), earliest, or none, which refuses it.
@@ -203,9 +202,6 @@ func (c *checker) consumer(at string, con *Consumer) {
 		if pattern != "" {
 			c.fail(at+"/"+name, "topic patterns are not served in this version; list the topics in topics")
 		}
-	}
-	if con.Attributes != nil {
-		c.fail(at+"/attributes", "is not served in this version")
 	}
 	switch strings.ToLower(con.AutoOffsetReset) {
 	case "", resetLatest, resetEarliest, resetNone:

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/sluice-gateway/sluice/connectors"
@@ -41,6 +42,7 @@ type Endpoint struct {
 	log    *slog.Logger
 	limits connectors.Limits
 	name   string // the API's id, in client ids
+	meter  metric.Meter
 	stats  stats
 	origin *origin
 	lost   rarely
@@ -76,14 +78,11 @@ func New(cfg, shared json.RawMessage, env connectors.Env) (*Endpoint, error) {
 	if env.API != nil {
 		e.name = env.API.ID
 	}
-	if env.Meter == nil {
-		env.Meter = noop.Meter{}
+	if e.meter = env.Meter; e.meter == nil {
+		e.meter = noop.Meter{}
 	}
 	e.producer.init(e)
 	e.feeds.init(e)
-	if err := e.stats.register(env.Meter, e); err != nil {
-		return nil, fmt.Errorf("register metrics: %w", err)
-	}
 	return e, nil
 }
 
@@ -110,6 +109,10 @@ func fill[T comparable](v *T, otherwise T) {
 // Run starts what subscribers and publishers ask for and owns it until ctx ends. Then it ends the subscriptions, flushes
 // what was accepted for publishing within Limits.Drain, and closes every client.
 func (e *Endpoint) Run(ctx context.Context) error {
+	if err := e.stats.register(e.meter, e); err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	defer e.stats.unregister()
 	var running sync.WaitGroup
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -129,7 +132,6 @@ func (e *Endpoint) Run(ctx context.Context) error {
 	stop()
 	running.Wait()
 	e.feeds.close()
-	e.stats.unregister()
 	return nil
 }
 

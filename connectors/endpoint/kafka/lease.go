@@ -46,8 +46,16 @@ func newLease(r *reader, s *subscription, vec vector) *lease {
 	return l
 }
 
-// budget is how many bytes a lease may hold, in the chain and in its client together.
-func (l *lease) budget() int { return max(l.r.f.e.limits.CatchUpBytes, 2*minCatchUp) }
+// budget is how many bytes a lease may hold, in the chain and in its client together. For a subscriber that takes few
+// messages it is less, so that a page does not read megabytes ahead.
+func (l *lease) budget() int {
+	const perMessage = 4 << 10 // bytes; a guess at what is large
+	n := l.r.f.e.limits.CatchUpBytes
+	if l.s.limit > 0 {
+		n = min(n, l.s.limit*perMessage)
+	}
+	return max(n, 2*minCatchUp)
+}
 
 // abandon says that the subscriber has left.
 func (l *lease) abandon() { l.goneOne.Do(func() { close(l.gone) }) }

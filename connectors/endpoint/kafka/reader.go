@@ -95,6 +95,7 @@ func (f *feed) consumer(role string, p *pulse, lay *layout, vec vector, bytes in
 		kgo.FetchMaxPartitionBytes(int32(max(bytes/2, 32<<10))),
 		kgo.FetchMaxWait(wait),
 		kgo.BrokerMaxReadBytes(maxMessageBytes),
+		kgo.MaxDecompressBatchBytes(maxBatchBytes),
 	)...)
 }
 

@@ -36,7 +36,7 @@ type subscription struct {
 	markMu    sync.Mutex // guards the following
 	delivered vector     // what may be saved
 	dirty     bool
-	handed    []handed   // polled and not yet delivered
+	handed    [][]mark   // of the views polled and not yet delivered
 	saveMu    sync.Mutex // one save at a time
 	isClosed  atomic.Bool
 }
@@ -139,7 +139,7 @@ func (s *subscription) view(b *batch, n, most int32) ([]message.Message, bool) {
 	s.idx = to
 	view := (*data)[from:to:to]
 	if s.group != "" && len(view) > 0 {
-		s.hand(view, b.marks[from:to])
+		s.hand(b.marks[from:to])
 	}
 	return view, true
 }
