@@ -45,7 +45,10 @@ test-race: ## unit tests with the race detector
 # One package at a time: each runs brokers of its own. Never from the cache: the brokers are not in its key.
 .PHONY: test-e2e
 test-e2e: ## end-to-end tests on real brokers ('make tools' first)
-	@$(GO) test -tags e2e -count=1 -p 1 -timeout 20m ./test/...
+	@failed=; \
+	$(GO) test -tags e2e -count=1 -p 1 -timeout 20m ./test/... || failed=yes; \
+	$(GO) test -tags e2e -count=1 -p 1 -timeout 10m -run '^TestReal_' ./connectors/... || failed=yes; \
+	[ -z "$$failed" ]
 
 .PHONY: check
 check: check-format check-vet check-staticcheck check-vulnerabilities check-generated test-race ## what must hold before a change lands

@@ -23,7 +23,8 @@ func newMetrics(m metric.Meter) (*metrics, error) {
 		return nil, fmt.Errorf("make metric: %w", err)
 	}
 	duration, err := m.Float64Histogram("sluice_controlplane_request_duration", metric.WithUnit("s"),
-		metric.WithDescription("Time from a request's arrival to its answer, waiting for workers included."))
+		metric.WithDescription("Time from a request's arrival to its answer, waiting for workers included."),
+		metric.WithExplicitBucketBoundaries(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60))
 	if err != nil {
 		return nil, fmt.Errorf("make metric: %w", err)
 	}

@@ -35,8 +35,9 @@ func newMetrics(m metric.Meter) (*metrics, error) {
 	counter(&out.lost, "sluice_feed_disconnects", "{disconnect}", "Connections to NATS lost.")
 	counter(&out.changes, "sluice_feed_changes", "{api}", "APIs changed or removed.")
 	var err error
-	out.apply, err = m.Float64Histogram("sluice_feed_apply_seconds", metric.WithUnit("s"),
-		metric.WithDescription("Time that the worker took to apply an update."))
+	out.apply, err = m.Float64Histogram("sluice_feed_apply", metric.WithUnit("s"),
+		metric.WithDescription("Time that the worker took to apply an update."),
+		metric.WithExplicitBucketBoundaries(.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10))
 	return &out, errors.Join(append(errs, err)...)
 }
 
