@@ -87,3 +87,7 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 .PHONY: bench-smoke
 bench-smoke: tools ## POST -> Kafka and Kafka -> SSE beside the plain limits, under three minutes
 	@$(GO) run ./bench/smoke $(ARGS)
+
+.PHONY: bench-failover
+bench-failover: ## kill -9 the control plane's leader, and time the next accepted write
+	@$(GO) run ./bench/failover $(ARGS)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -104,36 +105,11 @@ func (tr *traffic) check(t *testing.T) {
 // leader returns the node that leads and the others.
 func leader(t *testing.T, c *process.Cluster) (*process.Node, []*process.Node) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), process.Within)
-	defer cancel()
-	for ctx.Err() == nil {
-		for _, n := range c.Nodes {
-			a, err := n.Do(ctx, http.MethodGet, "/management/cluster", nil)
-			if err != nil || a.Status != http.StatusOK {
-				continue
-			}
-			var view struct {
-				Leader string `json:"leader"`
-			}
-			if json.Unmarshal(a.Body, &view) != nil || view.Leader == "" {
-				continue
-			}
-			var found *process.Node
-			var others []*process.Node
-			for _, m := range c.Nodes {
-				if m.ID == view.Leader {
-					found = m
-				} else {
-					others = append(others, m)
-				}
-			}
-			if found != nil {
-				return found, others
-			}
-		}
+	lead, err := c.Leader(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no node knows a leader")
-	return nil, nil
+	return lead, slices.DeleteFunc(slices.Clone(c.Nodes), func(n *process.Node) bool { return n == lead })
 }
 
 // TestCluster_LeaderKilled writes definitions through a follower while the leader is killed: every accepted write is

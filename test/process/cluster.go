@@ -2,7 +2,9 @@ package process
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strings"
 )
@@ -104,6 +106,29 @@ func (c *Cluster) AddWorker(flags ...string) (*Worker, error) {
 	}
 	c.Workers = append(c.Workers, w)
 	return w, nil
+}
+
+// Leader asks the nodes who leads until one knows.
+func (c *Cluster) Leader(ctx context.Context) (*Node, error) {
+	ctx, cancel := context.WithTimeout(ctx, Within)
+	defer cancel()
+	for ctx.Err() == nil {
+		for _, n := range c.Nodes {
+			var view struct {
+				Leader string `json:"leader"`
+			}
+			a, err := n.Do(ctx, http.MethodGet, "/management/cluster", nil)
+			if err != nil || json.Unmarshal(a.Body, &view) != nil {
+				continue
+			}
+			for _, m := range c.Nodes {
+				if m.ID == view.Leader {
+					return m, nil
+				}
+			}
+		}
+	}
+	return nil, fmt.Errorf("no node knows a leader: %w", ctx.Err())
 }
 
 // Kill ends every process of the cluster at once.
