@@ -17,7 +17,7 @@ type banner struct {
 
 func (b *banner) top() {
 	fmt.Fprintf(b.out, "sluice dev  %s   data %s\n", version.String(), b.dataDir)
-	row := func(name, where, what string) { fmt.Fprintf(b.out, "  %-9s %-24s %s\n", name, where, what) }
+	row := func(name, where, what string) { fmt.Fprintf(b.out, "  %-11s %-24s %s\n", name, where, what) }
 	broker := func(embedded bool, what, flag string) string {
 		if embedded {
 			return fmt.Sprintf("%-38s %s HOST:PORT uses yours", what, flag)
