@@ -34,7 +34,9 @@ require (
 	go.opentelemetry.io/otel/sdk v1.47.0 // traces
 	go.opentelemetry.io/otel/sdk/metric v1.47.0 // metrics
 	go.opentelemetry.io/otel/trace v1.47.0 // span contexts through the data path
+	go.opentelemetry.io/proto/otlp v1.11.0 // the collector of the trace tests speaks it
 	go.uber.org/goleak v1.3.0 // no goroutine is left behind, in tests
+	google.golang.org/grpc v1.83.2 // the collector of the trace tests is served by it
 	google.golang.org/protobuf v1.36.12 // raft commands and NATS envelopes
 	gopkg.in/yaml.v3 v3.0.1 // definitions in YAML, with positions
 	pgregory.net/rapid v1.3.0 // property tests
@@ -79,7 +81,6 @@ require (
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/otel/exporters/otlp/otlptrace v1.47.0 // indirect
 	go.opentelemetry.io/otel/log v1.47.0 // indirect
-	go.opentelemetry.io/proto/otlp v1.11.0 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/exp v0.0.0-20230626212559-97b1e661b5df // indirect
 	golang.org/x/net v0.60.0 // indirect
@@ -89,5 +90,4 @@ require (
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20260928230214-8a89bd6388cc // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260928230214-8a89bd6388cc // indirect
-	google.golang.org/grpc v1.83.2 // indirect
 )

@@ -67,6 +67,10 @@ func TestRequest_OneAllocation(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, func() { s.Handle(ctx) }); n > 1 {
 		t.Errorf("%v allocations per request, want 1", n)
 	}
+	ctx.Request.Header.Set("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	if n := testing.AllocsPerRun(1000, func() { s.Handle(ctx) }); n > 1 {
+		t.Errorf("%v allocations per request with a trace context, want 1", n)
+	}
 	if ctx.Response.StatusCode() != fasthttp.StatusAccepted {
 		t.Errorf("status %d", ctx.Response.StatusCode())
 	}

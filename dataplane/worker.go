@@ -94,12 +94,14 @@ type Status struct {
 // New returns a worker that serves nothing yet.
 func New(cfg Config, deps Deps) (*Worker, error) {
 	w := &Worker{counters: deps.Counters}
-	w.reactor = reactor.New(flow.Config{Entrypoints: deps.Entrypoints, Endpoints: deps.Endpoints, Limits: cfg.Limits,
-		Brokers: cfg.Brokers, Tags: cfg.Tags, Log: deps.Log, Meter: deps.Meter.Meter(scope), Counters: deps.Counters})
+	apis := flow.Config{Entrypoints: deps.Entrypoints, Endpoints: deps.Endpoints, Limits: cfg.Limits,
+		Brokers: cfg.Brokers, Tags: cfg.Tags, Log: deps.Log, Meter: deps.Meter.Meter(scope), Counters: deps.Counters}
 	cfg.Server.MaxBody, cfg.Server.WriteTimeout, cfg.Server.Grace = cfg.Limits.MaxBody, cfg.Limits.WriteTimeout, cfg.Limits.Drain
 	if deps.Tracer != nil {
-		cfg.Server.Tracer = deps.Tracer.Tracer(scope)
+		tracer := deps.Tracer.Tracer(scope)
+		cfg.Server.Tracer, apis.Tracer = tracer, tracer
 	}
+	w.reactor = reactor.New(apis)
 	var err error
 	if w.server, err = server.New(cfg.Server, deps.Gateway, w.reactor, deps.Counters, deps.Log); err != nil {
 		return nil, err

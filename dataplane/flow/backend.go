@@ -21,6 +21,8 @@ type backend struct {
 	publisher connectors.Publisher // nil: the entrypoint does not publish
 	source    connectors.Source    // nil: the entrypoint does not subscribe
 	counters  *meter.Counters
+
+	deliveries *deliveries // nil: no spans
 }
 
 // Publish implements connectors.Backend.
@@ -102,6 +104,9 @@ func (s *subscription) Poll(most int) (out []message.Message, err error) {
 	out, err = s.Subscription.Poll(most)
 	if len(out) > 0 {
 		s.backend.counters.MessagesOut.Add(uint64(len(out)))
+		if d := s.backend.deliveries; d != nil {
+			d.record(s.exchange.Span, out)
+		}
 	}
 	return out, err
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/sluice-gateway/sluice/connectors"
 	"github.com/sluice-gateway/sluice/dataplane/meter"
@@ -45,6 +46,7 @@ type Config struct {
 	Log         *slog.Logger
 	Meter       metric.Meter
 	Counters    *meter.Registry
+	Tracer      trace.Tracer // nil: no spans
 }
 
 // Deployment is one revision of a definition and where it comes from.

@@ -101,6 +101,7 @@ func (b *builder) connect(at, entrypoint string, modes connectors.Mode, level qo
 			}
 			if modes&connectors.Subscribe != 0 {
 				behind.source = to.source
+				behind.deliveries = b.deliveries(entrypoint, e.Type)
 			}
 			return true
 		}

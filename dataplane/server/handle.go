@@ -27,6 +27,7 @@ func (s *Server) Handle(ctx *fasthttp.RequestCtx) {
 	x := exchange.Get()
 	x.HTTP = ctx
 	identify(ctx, x)
+	x.Span = remote(&ctx.Request.Header)
 	var t tracing
 	if s.cfg.Tracer != nil {
 		t = s.trace(ctx, x)

@@ -26,6 +26,7 @@ import (
 	"github.com/sluice-gateway/sluice/dataplane/planetest"
 	"github.com/sluice-gateway/sluice/dataplane/server"
 	"github.com/sluice-gateway/sluice/qos/exchange"
+	"github.com/sluice-gateway/sluice/qos/tracecontext"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, planetest.IgnoreFasthttp()...) }
@@ -307,6 +308,36 @@ func TestServer_EndsWhereItWasNeverWanted(t *testing.T) {
 		cancel()
 		if err := s.Run(ctx); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestServer_PassesTraceOn: a worker that makes no spans leaves the client's context to what the exchange publishes.
+func TestServer_PassesTraceOn(t *testing.T) {
+	const ids = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
+	const parent = "traceparent: 00-" + ids + "-01\r\n"
+	var inside string
+	p := start(t, server.DefaultConfig, listen(t, 1), func(x *exchange.Exchange, _, _ []byte) flow.Outcome {
+		inside = ""
+		if x.Span.IsValid() {
+			inside = string(tracecontext.Append(nil, x.Span)) + " " + x.Span.TraceState().String()
+		}
+		return flow.Served
+	})
+	for _, c := range []struct{ name, headers, want string }{
+		{"none", "", ""},
+		{"sampled", parent, "00-" + ids + "-01 "},
+		{"not sampled", "Traceparent: 00-" + ids + "-00\r\n", "00-" + ids + "-00 "},
+		{"malformed", "traceparent: 00-" + ids + "\r\n", ""},
+		{"several", parent + parent, ""},
+		{"state", parent + "tracestate: a=1\r\n", "00-" + ids + "-01 a=1"},
+		{"state in several lines", parent + "tracestate: a=1\r\ntracestate: b=2,c=3\r\n", "00-" + ids + "-01 a=1,b=2,c=3"},
+		{"malformed state", parent + "tracestate: =\r\n", "00-" + ids + "-01 "},
+		{"state alone", "tracestate: a=1\r\n", ""},
+	} {
+		p.send(t, "GET /a HTTP/1.1\r\nHost: x\r\n"+c.headers+"\r\n")
+		if inside != c.want {
+			t.Errorf("%s: %q, want %q", c.name, inside, c.want)
 		}
 	}
 }

@@ -1,26 +1,45 @@
 package server
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/valyala/fasthttp"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/sluice-gateway/sluice/qos/exchange"
+	"github.com/sluice-gateway/sluice/qos/tracecontext"
 )
 
-// w3c reads traceparent and tracestate (https://www.w3.org/TR/trace-context/).
-var w3c propagation.TraceContext
+// remote returns the client's trace context, without an allocation except for a tracestate; invalid where it sent none,
+// a malformed one or, so that it is clear which is meant, several.
+func remote(h *fasthttp.RequestHeader) trace.SpanContext {
+	parents := h.PeekAll(tracecontext.Parent)
+	if len(parents) != 1 {
+		return trace.SpanContext{}
+	}
+	span, ok := tracecontext.Parse(parents[0])
+	if !ok {
+		return trace.SpanContext{}
+	}
+	switch states := h.PeekAll(tracecontext.State); len(states) {
+	case 0:
+		return span
+	case 1:
+		return tracecontext.WithState(span, states[0])
+	default: // one list over several lines
+		return tracecontext.WithState(span, bytes.Join(states, []byte{','}))
+	}
+}
 
 // tracing is the span of one request.
 type tracing struct{ span trace.Span }
 
-// trace starts the server span of a request, under the client's where it sent one.
+// trace starts the server span of a request, under the client's where it sent one, and puts it in the place of that one.
 func (s *Server) trace(ctx *fasthttp.RequestCtx, x *exchange.Exchange) tracing {
-	parent := w3c.Extract(context.Background(), carrier{&ctx.Request.Header})
+	parent := trace.ContextWithRemoteSpanContext(context.Background(), x.Span)
 	_, span := s.cfg.Tracer.Start(parent, string(ctx.Method()), trace.WithSpanKind(trace.SpanKindServer))
 	x.Span = span.SpanContext()
 	return tracing{span}
@@ -48,15 +67,3 @@ func (t tracing) end(ctx *fasthttp.RequestCtx, x *exchange.Exchange) {
 		t.span.SetStatus(codes.Error, "")
 	}
 }
-
-// carrier lets a propagator read request headers.
-type carrier struct{ h *fasthttp.RequestHeader }
-
-// Get implements propagation.TextMapCarrier.
-func (c carrier) Get(key string) string { return string(c.h.Peek(key)) }
-
-// Set implements propagation.TextMapCarrier; nothing is injected into a request that came in.
-func (c carrier) Set(string, string) {}
-
-// Keys implements propagation.TextMapCarrier.
-func (c carrier) Keys() []string { return nil }

@@ -46,7 +46,9 @@ type Exchange struct {
 	Subscription string
 
 	RemoteAddr net.Addr
-	Span       trace.SpanContext // the worker's span for this exchange; invalid where not traced
+	// Span is what comes of this exchange belongs to: the worker's span, or, in a worker that makes none, what the client
+	// sent, so that its trace does not end here. Invalid where neither is there.
+	Span trace.SpanContext
 
 	attributes map[string]any
 	detached   bool

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/sluice-gateway/sluice/connectors"
 	"github.com/sluice-gateway/sluice/qos/cursor"
@@ -134,11 +135,15 @@ func TestPublish_AllocatesLittle(t *testing.T) {
 	m := message.Get()
 	m.SetContent(make([]byte, 100))
 	m.Headers = append(m.Headers, message.Header{Name: "h", Value: []byte("v")})
-	if n := testing.AllocsPerRun(1000, func() {
-		b.e.producer.topics(x, m)
-		r.fill(x, m, "orders", true)
-	}); n != 0 {
-		t.Errorf("%v allocations to describe a record", n)
+	for name, span := range map[string]trace.SpanContext{"without a trace": {},
+		"of a trace": trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}})} {
+		x.Span = span
+		if n := testing.AllocsPerRun(1000, func() {
+			b.e.producer.topics(x, m)
+			r.fill(x, m, "orders", true)
+		}); n != 0 {
+			t.Errorf("%v allocations to describe a record %s", n, name)
+		}
 	}
 	m.Release()
 }

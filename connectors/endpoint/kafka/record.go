@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"encoding/hex"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -10,6 +9,7 @@ import (
 	"github.com/sluice-gateway/sluice/qos"
 	"github.com/sluice-gateway/sluice/qos/exchange"
 	"github.com/sluice-gateway/sluice/qos/message"
+	"github.com/sluice-gateway/sluice/qos/tracecontext"
 )
 
 // record is a franz-go record with its promise and its memory, used again and again.
@@ -42,7 +42,7 @@ func (r *record) fill(x *exchange.Exchange, m *message.Message, topic string, ow
 	for i := range m.Headers {
 		h := &m.Headers[i]
 		if traced && isTraceHeader(h.Name) {
-			continue // the worker's span is this record's parent now
+			continue // the exchange's context is this record's, whatever a client's header was spelled like
 		}
 		r.headers = append(r.headers, kgo.RecordHeader{Key: h.Name, Value: h.Value})
 	}
@@ -62,31 +62,19 @@ func (r *record) fill(x *exchange.Exchange, m *message.Message, topic string, ow
 	r.Record = kgo.Record{Topic: topic, Key: key, Value: value, Headers: r.headers, Timestamp: now}
 }
 
-// trace adds the W3C trace context (https://www.w3.org/TR/trace-context/): version 00, trace id, parent id, flags.
+// trace adds the W3C trace context.
 func (r *record) trace(span trace.SpanContext) {
-	traceID, spanID := span.TraceID(), span.SpanID()
-	flags := [1]byte{byte(span.TraceFlags())}
 	at := len(r.buf)
-	b := append(r.buf, "00-"...)
-	b = hex.AppendEncode(b, traceID[:])
-	b = hex.AppendEncode(append(b, '-'), spanID[:])
-	b = hex.AppendEncode(append(b, '-'), flags[:])
-	r.buf = b
-	r.headers = append(r.headers, kgo.RecordHeader{Key: headerTraceParent, Value: b[at:len(b):len(b)]})
+	r.buf = tracecontext.Append(r.buf, span)
+	r.headers = append(r.headers, kgo.RecordHeader{Key: tracecontext.Parent, Value: r.buf[at:len(r.buf):len(r.buf)]})
 	if span.TraceState().Len() > 0 {
-		r.headers = append(r.headers, kgo.RecordHeader{Key: headerTraceState, Value: []byte(span.TraceState().String())})
+		r.headers = append(r.headers, kgo.RecordHeader{Key: tracecontext.State, Value: []byte(span.TraceState().String())})
 	}
 }
 
-// W3C trace context header names.
-const (
-	headerTraceParent = "traceparent"
-	headerTraceState  = "tracestate"
-)
-
 func isTraceHeader(name string) bool {
-	return len(name) == len(headerTraceParent) && equalFold(name, headerTraceParent) ||
-		len(name) == len(headerTraceState) && equalFold(name, headerTraceState)
+	return len(name) == len(tracecontext.Parent) && equalFold(name, tracecontext.Parent) ||
+		len(name) == len(tracecontext.State) && equalFold(name, tracecontext.State)
 }
 
 // equalFold compares with an ASCII lower-case name of the same length.
