@@ -34,6 +34,7 @@ const (
 	codeEndpoint    = "api.endpointsGroup.endpoint.type.invalid"
 	codeNoEndpoint  = "endpoint.missing"
 	codePath        = "path.invalid"
+	codeKind        = "apiType.notAllowed" // a kind of API that this version stores and does not serve
 )
 
 // Config is what all APIs of a worker are built with.
@@ -62,10 +63,36 @@ type Deployment struct {
 // New compiles a definition. Nothing is started, dialled or listened on. Where the definition cannot be served as it is
 // written, the error is apidef.Problems with everything that is in the way; nothing is left out in silence.
 func New(cfg Config, d Deployment) (*API, error) {
+	b, err := compile(cfg, d)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.problems.Err(); err != nil {
+		return nil, b.problems.Errors()
+	}
+	for _, p := range b.problems.Warnings() {
+		b.api.Warnings = append(b.api.Warnings, p.Pointer+" "+p.Message)
+	}
+	slices.SortStableFunc(b.api.entrypoints, func(x, y entrypoint) int { return y.criteria - x.criteria })
+	return b.api, nil
+}
+
+// Check compiles a definition to find out what New would say of it, and what it would serve without: errors are why it
+// cannot be served, warnings are parts that have no effect. Pointers are into the normal form.
+func Check(cfg Config, d Deployment) apidef.Problems {
+	b, err := compile(cfg, d)
+	if err != nil {
+		return apidef.Problems{{Pointer: "/type", Code: codeKind, Severity: apidef.Error, Message: err.Error()}}
+	}
+	return b.problems
+}
+
+// compile builds what can be built and collects what is wrong.
+func compile(cfg Config, d Deployment) (*builder, error) {
 	if d.API.Type != apidef.TypeMessage {
 		return nil, fmt.Errorf("type %q: %w", d.API.Type, ErrNotServed)
 	}
-	b := builder{cfg: cfg, def: d.API, log: cfg.Log.With("api", d.ID, "revision", d.Revision)}
+	b := &builder{cfg: cfg, def: d.API, log: cfg.Log.With("api", d.ID, "revision", d.Revision)}
 	b.api = &API{
 		Info:          info(d),
 		log:           b.log,
@@ -78,14 +105,7 @@ func New(cfg Config, d Deployment) (*API, error) {
 	b.listeners()
 	b.unusedEndpoints()
 	b.ignored()
-	if err := b.problems.Err(); err != nil {
-		return nil, b.problems.Errors()
-	}
-	for _, p := range b.problems.Warnings() {
-		b.api.Warnings = append(b.api.Warnings, p.Pointer+" "+p.Message)
-	}
-	slices.SortStableFunc(b.api.entrypoints, func(x, y entrypoint) int { return y.criteria - x.criteria })
-	return b.api, nil
+	return b, nil
 }
 
 func info(d Deployment) *exchange.API {
@@ -136,6 +156,9 @@ func (b *builder) ignored() {
 	}
 	if len(b.def.ResponseTemplates) > 0 {
 		b.warn("/responseTemplates", "have no effect yet in this version")
+	}
+	if a := b.def.Analytics; a != nil && (a.Tracing != nil || len(a.Logging) > 0) {
+		b.warn("/analytics", "logging and tracing of one API have no effect yet in this version; tracing is switched for the worker")
 	}
 	for i, g := range b.def.EndpointGroups {
 		if len(g.Endpoints) > 1 {

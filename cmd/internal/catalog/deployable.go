@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"errors"
 	"log/slog"
 
 	"go.opentelemetry.io/otel/metric/noop"
@@ -12,23 +11,33 @@ import (
 	"github.com/sluice-gateway/sluice/proto/apidef"
 )
 
-// Deployable tells why workers could not serve an API: it builds the API as they do, and throws it away. Building starts
-// nothing.
+// Deployable tells why workers could not serve an API, and, as warnings, which parts of it would have no effect: it
+// builds the API as they do, and throws it away. Building starts nothing. Pointers are into the normal form.
 func Deployable(entrypoints connectors.Entrypoints, endpoints connectors.Endpoints, brokers map[string]string) func(*apidef.API) apidef.Problems {
 	cfg := flow.Config{Entrypoints: entrypoints, Endpoints: endpoints, Limits: connectors.DefaultLimits, Brokers: brokers,
 		Log: slog.New(slog.DiscardHandler), Meter: noop.Meter{}, Counters: meter.NewRegistry()}
 	return func(api *apidef.API) apidef.Problems {
-		_, err := flow.New(cfg, flow.Deployment{ID: api.ID, API: api})
-		var found apidef.Problems
-		switch {
-		case err == nil:
-			return nil
-		case errors.As(err, &found):
-			return found
-		}
-		return apidef.Problems{{Message: err.Error(), Code: CodeNotBuildable, Severity: apidef.Error}}
+		return flow.Check(cfg, flow.Deployment{ID: api.ID, API: api})
 	}
 }
 
-// CodeNotBuildable is the code of what only building finds. It never changes meaning.
-const CodeNotBuildable = "api.NotDeployable"
+// Validate holds a document against the rules, and warns of what is right and has no effect in this version: nobody
+// should find out by its absence.
+func Validate(env apidef.Validation, deployable func(*apidef.API) apidef.Problems) func(*apidef.Document) apidef.Problems {
+	return func(d *apidef.Document) apidef.Problems {
+		found := d.Validate(env)
+		if len(found.Errors()) > 0 || d.API == nil || d.API.Type != apidef.TypeMessage {
+			return found
+		}
+		told := map[string]bool{}
+		for _, p := range found {
+			told[p.Pointer+p.Message] = true // a connector's warnings are found by both
+		}
+		for _, w := range deployable(d.API).Warnings() {
+			if w.Pointer = d.Origin(w.Pointer); !told[w.Pointer+w.Message] {
+				found = append(found, w)
+			}
+		}
+		return found
+	}
+}

@@ -26,7 +26,6 @@ import (
 	"github.com/sluice-gateway/sluice/controlplane/push"
 	"github.com/sluice-gateway/sluice/controlplane/rest"
 	"github.com/sluice-gateway/sluice/controlplane/store"
-	"github.com/sluice-gateway/sluice/proto/apidef"
 	"github.com/sluice-gateway/sluice/proto/join"
 )
 
@@ -93,14 +92,15 @@ func New(cfg Config) (*Node, error) {
 	}
 	meter := cfg.Telemetry.Meter.Meter("github.com/sluice-gateway/sluice/controlplane")
 	validation := catalog.Validation(builtin.Entrypoints, builtin.Endpoints)
+	deployable := catalog.Deployable(builtin.Entrypoints, builtin.Endpoints, cfg.Brokers)
 	n.Node, err = controlplane.New(controlplane.Config{
 		Store: store.Config{NodeID: cfg.Node, DataDir: cfg.DataDir, Advertise: cfg.Advertise, Peers: cfg.Peers},
 		REST:  rest.Config{Token: n.AdminToken, Version: version.String(), AutoKeylessPlan: cfg.AutoKeylessPlan},
 	}, controlplane.Deps{
 		Identity: id, Peers: cfg.Raft, Management: cfg.Management,
 		Push:       func(s *controlplane.Source) (controlplane.Push, error) { return newPush(cfg, id, nc, s, meter) },
-		Validate:   func(d *apidef.Document) apidef.Problems { return d.Validate(validation) },
-		Deployable: catalog.Deployable(builtin.Entrypoints, builtin.Endpoints, cfg.Brokers),
+		Validate:   catalog.Validate(validation, deployable),
+		Deployable: deployable,
 		Probes:     map[string]rest.Probe{"nats": func(context.Context) error { return probe(nc) }},
 		Log:        cfg.Log, Meter: meter,
 	})
