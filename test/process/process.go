@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -22,6 +23,9 @@ import (
 
 // readyWithin bounds how long a role may take to answer its readiness probe.
 const readyWithin = 30 * time.Second
+
+// raceVariable, set to anything, has the binary built with the race detector: slower, and a race ends the process.
+const raceVariable = "SLUICE_TEST_RACE"
 
 var build struct {
 	once sync.Once
@@ -39,8 +43,12 @@ func Binary() (string, error) {
 		}
 		build.path = filepath.Join(dir, "sluice")
 		cmd := exec.Command("go", "build", "-trimpath", "-o", build.path, "./cmd/sluice")
-		cmd.Dir = root()
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if os.Getenv(raceVariable) != "" {
+			cmd.Args = slices.Insert(cmd.Args, 2, "-race")
+			cmd.Env = append(os.Environ(), "CGO_ENABLED=1", "GORACE=halt_on_error=1")
+		}
+		cmd.Dir = root()
 		if out, err := cmd.CombinedOutput(); err != nil {
 			build.err = fmt.Errorf("build sluice: %w\n%s", err, out)
 		}
