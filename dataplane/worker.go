@@ -45,6 +45,8 @@ type Config struct {
 // Feed tells a worker what to serve, by calling its Apply from one goroutine, until ctx ends.
 type Feed interface {
 	Run(ctx context.Context) error
+	// Trouble tells why it does not follow the control plane now, nil where it does. It is called from any goroutine.
+	Trouble() error
 }
 
 // Deps are what a worker works with.
@@ -70,6 +72,7 @@ type Worker struct {
 	server   *server.Server
 	stages   []stage
 	counters *meter.Registry
+	feed     Feed // nil: none
 	revision atomic.Uint64
 	loaded   atomic.Bool // the first update was applied
 	stopping atomic.Bool
@@ -121,6 +124,7 @@ func New(cfg Config, deps Deps) (*Worker, error) {
 		if err != nil {
 			return nil, err
 		}
+		w.feed = f
 		w.stages = append(w.stages, stage{"feed", f.Run})
 	}
 	return w, nil
@@ -128,8 +132,9 @@ func New(cfg Config, deps Deps) (*Worker, error) {
 
 func (w *Worker) probes(more map[string]admin.Probe) map[string]admin.Probe {
 	out := map[string]admin.Probe{
-		"http-server":  {Check: func(context.Context) error { return w.accepting() }},
-		"sync-process": {Hidden: true, Check: func(context.Context) error { return w.synced() }},
+		"http-server":   {Check: func(context.Context) error { return w.accepting() }},
+		"sync-process":  {Hidden: true, Check: func(context.Context) error { return w.synced() }},
+		"control-plane": {Hidden: true, Check: func(context.Context) error { return w.following() }},
 	}
 	for name, p := range more {
 		out[name] = p
@@ -203,9 +208,20 @@ func (w *Worker) Ready() error {
 	case w.stopping.Load():
 		return errStopping
 	case !w.loaded.Load():
+		if err := w.following(); err != nil {
+			return fmt.Errorf("%w: %w", errNoDefinitions, err)
+		}
 		return errNoDefinitions
 	}
 	return nil
+}
+
+// following is the answer of the probe control-plane. It is hidden, since a worker without a control plane is well.
+func (w *Worker) following() error {
+	if w.feed == nil {
+		return nil
+	}
+	return w.feed.Trouble()
 }
 
 // Connections returns how many client connections are open, streams included.

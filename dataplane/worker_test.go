@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -111,7 +112,10 @@ func TestWorker_ReadyOnceItServesItsDefinitions(t *testing.T) {
 			return nil
 		}), nil
 	})
-	if s, b := n.ask("/_node/ready", ""); s != 503 || !strings.Contains(b, "no definitions yet") {
+	if s, b := n.ask("/_node/ready", ""); s != 503 || !strings.Contains(b, "no definitions yet: the cable is out") {
+		t.Errorf("before: %d %s", s, b)
+	}
+	if s, b := n.ask("/_node/health?probes=control-plane", ""); s != 500 || !strings.Contains(b, "the cable is out") {
 		t.Errorf("before: %d %s", s, b)
 	}
 	if s, b := n.ask("/_node/health?probes=http-server,sync-process", ""); s != 500 || !strings.Contains(b, "not ready") {
@@ -130,6 +134,8 @@ func TestWorker_ReadyOnceItServesItsDefinitions(t *testing.T) {
 type feed func(ctx context.Context) error
 
 func (f feed) Run(ctx context.Context) error { return f(ctx) }
+
+func (f feed) Trouble() error { return errors.New("the cable is out") }
 
 func TestAdmin_Answers(t *testing.T) {
 	n := start(t, planetest.Config(nil, nil, nil), nil)

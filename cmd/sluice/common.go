@@ -27,6 +27,9 @@ const (
 	defaultAdmin      = "127.0.0.1:18082"
 )
 
+// defaultControlDir is where a control-plane node keeps its state.
+const defaultControlDir = ".sluice-controlplane"
+
 // common are the flags of every role.
 type common struct {
 	node, dataDir, admin, adminTokenFile, logLevel, otlp string

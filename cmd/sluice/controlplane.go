@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/internal/config"
 	"github.com/sluice-gateway/sluice/cmd/internal/controlnode"
+	"github.com/sluice-gateway/sluice/cmd/internal/natslink"
 	"github.com/sluice-gateway/sluice/cmd/internal/run"
 	"github.com/sluice-gateway/sluice/cmd/internal/version"
 	"github.com/sluice-gateway/sluice/controlplane/store"
@@ -20,8 +21,9 @@ import (
 
 type controlFlags struct {
 	common
-	management, raft, advertise, peers, secretFile            string
-	natsAddr, natsClusterAddr, natsRoutes, natsURL, natsCreds string
+	management, raft, advertise, peers, secretFile string
+	natsAddr, natsClusterAddr, natsRoutes          string
+	nats                                           natslink.Flags
 }
 
 func newControlPlane() *cobra.Command {
@@ -33,9 +35,15 @@ func newControlPlane() *cobra.Command {
 		Example: "  sluice controlplane --data-dir /var/lib/sluice\n" +
 			"  sluice controlplane --node-id n1 --raft-addr 10.0.0.1:7946 --peers n1=10.0.0.1:7946,n2=10.0.0.2:7946,n3=10.0.0.3:7946 \\\n" +
 			"      --nats-addr 10.0.0.1:4222 --nats-cluster-addr 10.0.0.1:6222 --nats-routes 10.0.0.1:6222,10.0.0.2:6222,10.0.0.3:6222",
-		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.checkNATS(cmd.Flags().Changed); err != nil {
+				return err
+			}
+			return f.run(cmd.Context())
+		},
 	}
-	f.register(cmd.Flags(), "node-1", ".sluice-controlplane")
+	cmd.AddCommand(newToken())
+	f.register(cmd.Flags(), "node-1", defaultControlDir)
 	fl := cmd.Flags()
 	fl.StringVar(&f.management, "management-addr", defaultManagement, "address of the management API")
 	fl.StringVar(&f.raft, "raft-addr", "127.0.0.1:7946", "address for the other nodes")
@@ -45,9 +53,18 @@ func newControlPlane() *cobra.Command {
 	fl.StringVar(&f.natsAddr, "nats-addr", "127.0.0.1:4222", "address of the embedded NATS for workers")
 	fl.StringVar(&f.natsClusterAddr, "nats-cluster-addr", "", "address of the embedded NATS for the other nodes")
 	fl.StringVar(&f.natsRoutes, "nats-routes", "", "--nats-cluster-addr of all nodes, comma-separated")
-	fl.StringVar(&f.natsURL, "nats-url", "", "use this NATS cluster instead of the embedded one, comma-separated")
-	fl.StringVar(&f.natsCreds, "nats-creds", "", "credentials file of --nats-url")
+	f.nats.Register(fl, "use this external NATS cluster instead of the embedded one, comma-separated")
 	return cmd
+}
+
+// checkNATS refuses flags of the embedded NATS beside those of an external one.
+func (f *controlFlags) checkNATS(given func(string) bool) error {
+	for _, own := range []string{"nats-addr", "nats-cluster-addr", "nats-routes"} {
+		if f.nats.URLs != "" && given(own) {
+			return fmt.Errorf("--%s is for the embedded NATS, and --nats-url uses another one: drop one of the two", own)
+		}
+	}
+	return nil
 }
 
 func (f *controlFlags) run(ctx context.Context) error {
@@ -59,6 +76,10 @@ func (f *controlFlags) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	external, err := f.nats.External()
+	if err != nil {
+		return err
+	}
 	telemetry, err := config.NewTelemetry(ctx, config.TelemetryConfig{Node: f.node, Version: version.String(), OTLPEndpoint: f.otlp})
 	if err != nil {
 		return err
@@ -66,7 +87,7 @@ func (f *controlFlags) run(ctx context.Context) error {
 	cfg := controlnode.Config{
 		Node: f.node, DataDir: f.dataDir, SecretFile: f.secretFile, AdminTokenFile: f.adminTokenFile, Advertise: f.advertise, Peers: peers,
 		NATSAddr: f.natsAddr, NATSClusterAddr: f.natsClusterAddr, NATSRoutes: without(fields(f.natsRoutes), f.natsClusterAddr),
-		NATSURLs: fields(f.natsURL), NATSCreds: f.natsCreds, Telemetry: telemetry, Log: log,
+		ExternalNATS: external, Telemetry: telemetry, Log: log,
 	}
 	if cfg.Raft, err = listen(f.raft, "--raft-addr"); err != nil {
 		return err

@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sluice-gateway/sluice/cmd/internal/natslink"
 	"github.com/sluice-gateway/sluice/cmd/internal/run"
 	"github.com/sluice-gateway/sluice/cmd/internal/workernode"
 	"github.com/sluice-gateway/sluice/controlplane/identity"
@@ -17,7 +17,8 @@ import (
 type workerFlags struct {
 	common
 	gateway
-	natsURL, natsCreds, tokenFile string
+	nats      natslink.Flags
+	tokenFile string
 }
 
 func newWorker() *cobra.Command {
@@ -29,9 +30,9 @@ func newWorker() *cobra.Command {
 	}
 	f.common.register(cmd.Flags(), hostname("worker"), ".sluice-worker")
 	f.gateway.register(cmd.Flags())
-	cmd.Flags().StringVar(&f.natsURL, "nats-url", "", "where NATS is, comma-separated (default: what the token says)")
-	cmd.Flags().StringVar(&f.natsCreds, "nats-creds", "", "credentials file of an external NATS cluster")
-	cmd.Flags().StringVar(&f.tokenFile, "worker-token-file", "worker-token", "the token that a control-plane node has written to its data directory")
+	f.nats.Register(cmd.Flags(), "where NATS is, comma-separated (default: what the token says)")
+	cmd.Flags().StringVar(&f.tokenFile, "worker-token-file", "worker-token",
+		"the token that a control-plane node has written to its data directory, or sluice controlplane token prints")
 	return cmd
 }
 
@@ -48,11 +49,10 @@ func (f *workerFlags) run(ctx context.Context) error {
 		f.adminTokenFile = filepath.Join(f.dataDir, "admin-token")
 	}
 	cfg := workernode.Config{
-		Node: f.node, Tags: f.tags, Limits: f.limits, Token: token, NATS: fields(f.natsURL), CredsFile: f.natsCreds,
-		OTLPEndpoint: f.otlp, Log: log,
+		Node: f.node, Tags: f.tags, Limits: f.limits, Token: token, OTLPEndpoint: f.otlp, Log: log,
 	}
-	if len(cfg.NATS) == 0 && len(token.NATS) == 0 {
-		return fmt.Errorf("the worker token does not say where NATS is: give --nats-url")
+	if cfg.NATS, err = f.nats.Worker(token); err != nil {
+		return err
 	}
 	if cfg.AdminToken, err = identity.LoadOrCreateToken(f.adminTokenFile); err != nil {
 		return err

@@ -118,8 +118,12 @@ func (i *Identity) NATSUser(role Role) (nkeys.KeyPair, error) {
 	return pair, nil
 }
 
-// WorkerToken is what a worker is given; urls may be empty.
+// WorkerToken is what a worker of a control plane with NATS of its own is given; urls may be empty.
 func (i *Identity) WorkerToken(urls []string) (join.Token, error) {
+	t, err := i.ExternalToken(urls)
+	if err != nil {
+		return join.Token{}, err
+	}
 	pair, err := i.NATSUser(RoleWorker)
 	if err != nil {
 		return join.Token{}, err
@@ -128,6 +132,12 @@ func (i *Identity) WorkerToken(urls []string) (join.Token, error) {
 	if err != nil {
 		return join.Token{}, fmt.Errorf("read worker seed: %w", err)
 	}
+	t.External, t.Seed, t.CA = false, string(seed), i.ca.Raw
+	return t, nil
+}
+
+// ExternalToken is what a worker is given where NATS is an existing cluster: no key of the control plane's own NATS.
+func (i *Identity) ExternalToken(urls []string) (join.Token, error) {
 	bundle, err := i.BundleKey()
 	if err != nil {
 		return join.Token{}, err
@@ -136,9 +146,7 @@ func (i *Identity) WorkerToken(urls []string) (join.Token, error) {
 	if !ok {
 		return join.Token{}, join.ErrIncomplete
 	}
-	return join.Token{
-		Version: join.Version, Cluster: i.ClusterID(), NATS: urls, Seed: string(seed), CA: i.ca.Raw, BundleKey: public,
-	}, nil
+	return join.Token{Version: join.Version, Cluster: i.ClusterID(), NATS: urls, BundleKey: public, External: true}, nil
 }
 
 // PeerTLS is the configuration of both ends of a connection between nodes: each proves that it holds the secret.

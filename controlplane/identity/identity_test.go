@@ -133,6 +133,19 @@ func TestWorkerToken_RoundTrip(t *testing.T) {
 	}
 }
 
+func TestExternalToken_HoldsNoKeyOfOurNATS(t *testing.T) {
+	t.Parallel()
+	i := node(t, Secret{1}, nil)
+	token, err := i.ExternalToken([]string{"tls://nats.example:4222"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := join.Parse(token.String())
+	if err != nil || !got.External || got.Seed != "" || got.CA != nil || got.Cluster != i.ClusterID() {
+		t.Fatalf("token %+v, %v", got, err)
+	}
+}
+
 func TestSecrets_AreMadeOnce(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")

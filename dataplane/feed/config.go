@@ -49,10 +49,12 @@ type Config struct {
 	Version string              // reported in the status
 
 	Servers   []string                   // nats:// or tls:// URLs, tried in random order
-	TLS       *tls.Config                // for tls:// URLs
+	TLS       *tls.Config                // for tls:// URLs; nil: in the clear, and then nowhere but to Servers
 	Seed      []byte                     // the worker's NATS nkey seed; empty: no authentication
-	CredsFile string                     // a NATS credentials file, instead of Seed: an external cluster
+	Login     nats.Option                // how it proves itself to an external cluster, instead of Seed
 	InProcess nats.InProcessConnProvider // an embedded server, instead of Servers
+	// Explain adds to a failure to connect what the user can do about it; nil: nothing.
+	Explain func(error) error
 
 	Connections func() uint64 // client connections now, reported in the status; nil: not reported
 
@@ -76,8 +78,8 @@ func (c *Config) complete() error {
 	if len(c.Servers) == 0 && c.InProcess == nil {
 		errs = append(errs, errors.New("feed: no NATS server"))
 	}
-	if len(c.Seed) > 0 && c.CredsFile != "" {
-		errs = append(errs, errors.New("feed: both a seed and a credentials file"))
+	if len(c.Seed) > 0 && c.Login != nil {
+		errs = append(errs, errors.New("feed: both a seed and another login"))
 	}
 	if c.Log == nil || c.Meter == nil {
 		errs = append(errs, errors.New("feed: no logger or no meter"))
@@ -154,6 +156,7 @@ type Feed struct {
 	asking   chan struct{} // holds a value for each follower that is fetching
 	ready    chan struct{}
 	isReady  atomic.Bool
+	away     away
 }
 
 // New returns a feed that hands what it gets to sink. It does not connect yet.
@@ -181,6 +184,7 @@ func New(cfg Config, sink Sink) (*Feed, error) {
 		cfg: cfg, log: cfg.Log, sink: sink, selector: sel, verifier: verifier, codec: codec, metrics: m,
 		store: newStore(sel), ready: make(chan struct{}), asking: make(chan struct{}, parallelAsks),
 	}
+	f.away.set(errNotTried)
 	f.reporter = newReporter(&f.cfg, sel, rand.Uint64()) //nolint:gosec // not a secret
 	return f, nil
 }
@@ -190,6 +194,15 @@ func (f *Feed) Ready() <-chan struct{} { return f.ready }
 
 // Report tells the control plane of an API whose state changed after Apply, such as one that could be built later.
 func (f *Feed) Report(results ...Result) { f.reporter.results(results) }
+
+// Trouble tells why the worker does not follow the control plane now, nil where it does. What is served is not touched
+// by it.
+func (f *Feed) Trouble() error {
+	if err := f.away.why(); err != nil {
+		return err
+	}
+	return f.reporter.trouble()
+}
 
 // Run follows the control plane until ctx ends. It returns an error only for a configuration that cannot work, such
 // as an unreadable credentials file; it waits for NATS and the control plane as long as it takes.

@@ -1,9 +1,11 @@
 package feed
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,12 +24,20 @@ func (f *Feed) connect(ctx context.Context, up func()) (*nats.Conn, error) {
 	opts.AllowReconnect, opts.RetryOnFailedConnect, opts.MaxReconnect = true, true, -1
 	opts.IgnoreAuthErrorAbort = true // a credential may be granted, or a control plane restored, later
 	opts.ReconnectBufSize = -1       // what is said while cut off is stale when it arrives
-	opts.CustomReconnectDelayCB = f.reconnectDelay
+	var conn atomic.Pointer[nats.Conn]
+	opts.CustomReconnectDelayCB = func(attempts int) time.Duration { // after each round over the servers
+		if err := refusedBy(conn.Load()); err != nil {
+			f.failed(err)
+		}
+		return f.backOff(attempts)
+	}
+	opts.ReconnectErrCB = func(_ *nats.Conn, err error) { f.failed(err) }
 	opts.PingInterval, opts.MaxPingsOut = pingInterval, 2
 	opts.Timeout = f.cfg.RequestTimeout
 	if f.cfg.InProcess == nil && f.cfg.TLS != nil {
 		opts.Secure, opts.TLSConfig = true, f.cfg.TLS
 	}
+	opts.IgnoreDiscoveredServers = f.cfg.TLS == nil // they may be beyond loopback
 	if err := f.authenticate(&opts); err != nil {
 		return nil, fmt.Errorf("feed: %w", err)
 	}
@@ -35,6 +45,7 @@ func (f *Feed) connect(ctx context.Context, up func()) (*nats.Conn, error) {
 	opts.ReconnectedCB = func(nc *nats.Conn) { f.connected(nc, up) }
 	opts.DisconnectedErrCB = func(_ *nats.Conn, err error) {
 		f.metrics.disconnected(ctx)
+		f.away.set(fmt.Errorf("lost the connection to NATS: %w", cmp.Or(err, nats.ErrConnectionClosed)))
 		f.log.Warn("control plane lost, serving on", "worker", f.cfg.Worker, "err", err)
 	}
 	opts.AsyncErrorCB = func(_ *nats.Conn, _ *nats.Subscription, err error) {
@@ -47,17 +58,19 @@ func (f *Feed) connect(ctx context.Context, up func()) (*nats.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("feed: connect: %w", err)
 	}
+	conn.Store(nc)
 	return nc, nil
 }
 
 func (f *Feed) connected(nc *nats.Conn, up func()) {
+	f.away.clear()
 	f.log.Info("connected to the control plane", "worker", f.cfg.Worker, "server", nc.ConnectedUrlRedacted())
 	up()
 }
 
 func (f *Feed) authenticate(opts *nats.Options) error {
-	if f.cfg.CredsFile != "" {
-		return nats.UserCredentials(f.cfg.CredsFile)(opts)
+	if f.cfg.Login != nil {
+		return f.cfg.Login(opts)
 	}
 	if len(f.cfg.Seed) == 0 {
 		return nil
@@ -73,9 +86,7 @@ func (f *Feed) authenticate(opts *nats.Options) error {
 	return nats.Nkey(public, pair.Sign)(opts)
 }
 
-// reconnectDelay doubles from backOffMin to BackOffMax, with jitter. NATS calls it after each round over the servers.
-func (f *Feed) reconnectDelay(attempts int) time.Duration { return f.backOff(attempts) }
-
+// backOff doubles from backOffMin to BackOffMax, with jitter.
 func (f *Feed) backOff(attempts int) time.Duration {
 	d := backOffMin << min(max(attempts-1, 0), 16)
 	return jitter(min(d, f.cfg.BackOffMax))

@@ -3,6 +3,7 @@ package feed
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -101,6 +102,18 @@ func (r *reporter) fault(name wire.Stream, err error) {
 	if changed {
 		r.wake()
 	}
+}
+
+// trouble is the fault of a stream, nil where there is none.
+func (r *reporter) trouble() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.streams {
+		if s.GetFault() != "" {
+			return fmt.Errorf("definitions are not up to date: %s", s.GetFault())
+		}
+	}
+	return nil
 }
 
 // refused counts a message that was not trusted.

@@ -40,9 +40,13 @@ type Token struct {
 	Version   int               `json:"v"`
 	Cluster   string            `json:"cluster"`        // the cluster's public id
 	NATS      []string          `json:"nats,omitempty"` // URLs; empty: the worker is told by flag
-	Seed      string            `json:"seed"`           // nkey user seed of the worker role
-	CA        []byte            `json:"ca"`             // certificate of the cluster's authority, DER
 	BundleKey ed25519.PublicKey `json:"bundleKey"`      // verifies what is pushed
+
+	// External says that NATS is not the control plane's own but an existing cluster, which has credentials and
+	// certificates of its own. The token then holds neither Seed nor CA: nothing of it is shown to that cluster.
+	External bool   `json:"external,omitempty"`
+	Seed     string `json:"seed,omitempty"` // nkey user seed of the worker role
+	CA       []byte `json:"ca,omitempty"`   // certificate of the cluster's authority, DER
 }
 
 // String encodes the token as one line.
@@ -73,8 +77,10 @@ func Parse(s string) (Token, error) {
 	switch {
 	case t.Version != Version:
 		return Token{}, ErrVersion
-	case t.Cluster == "", t.Seed == "", len(t.BundleKey) != ed25519.PublicKeySize:
+	case t.Cluster == "", len(t.BundleKey) != ed25519.PublicKeySize, !t.External && t.Seed == "":
 		return Token{}, ErrIncomplete
+	case t.External:
+		return t, nil
 	}
 	if _, err := x509.ParseCertificate(t.CA); err != nil {
 		return Token{}, fmt.Errorf("worker token: read certificate: %w", err)

@@ -28,10 +28,25 @@ func TestParse_RefusesWhatIsNoToken(t *testing.T) {
 	}
 }
 
+// TestParse_ExternalNeedsNoKeyOfOurNATS: what an external cluster asks for is not in the token.
+func TestParse_ExternalNeedsNoKeyOfOurNATS(t *testing.T) {
+	t.Parallel()
+	want := Token{Cluster: "c", External: true, NATS: []string{"tls://nats.example:4222"}, BundleKey: make([]byte, 32)}
+	got, err := Parse(want.String())
+	if err != nil || !got.External || got.NATS[0] != want.NATS[0] || got.Seed != "" || got.CA != nil {
+		t.Fatalf("%+v %v", got, err)
+	}
+	want.External = false
+	if _, err := Parse(want.String()); !errors.Is(err, ErrIncomplete) {
+		t.Fatalf("without external: %v", err)
+	}
+}
+
 // FuzzParse feeds what a user may paste.
 func FuzzParse(f *testing.F) {
 	f.Add(prefix + "e30")
 	f.Add(Token{Cluster: "c", Seed: "s"}.String())
+	f.Add(Token{Cluster: "c", External: true, BundleKey: make([]byte, 32)}.String())
 	f.Fuzz(func(t *testing.T, s string) {
 		token, err := Parse(s)
 		if err != nil {

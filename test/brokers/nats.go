@@ -52,21 +52,26 @@ func NewNATS(ctx context.Context, dir string, cfg NATSConfig) (*NATS, error) {
 // URL is the address as NATS clients want it.
 func (n *NATS) URL() string { return "nats://" + n.Addr() }
 
-// natsAnswers asks for the INFO line with which a server greets, and for its PONG. An error line is an answer too: the
-// server may want a password or TLS.
+// natsAnswers asks for the INFO line with which a server greets, and for its PONG. Where the greeting asks for TLS it is the
+// answer: the handshake is the client's business. An error line is an answer too: the server may want a password.
 func natsAnswers(ctx context.Context, addr string) error {
 	conn, err := dial(ctx, addr)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	if _, err := io.WriteString(conn, "CONNECT {\"verbose\":false}\r\nPING\r\n"); err != nil {
-		return err
-	}
 	lines := bufio.NewScanner(conn)
 	for lines.Scan() {
-		if strings.HasPrefix(lines.Text(), "PONG") || strings.HasPrefix(lines.Text(), "-ERR") {
+		line := lines.Text()
+		switch {
+		case strings.HasPrefix(line, "PONG"), strings.HasPrefix(line, "-ERR"):
 			return nil
+		case strings.HasPrefix(line, "INFO") && strings.Contains(line, `"tls_required":true`):
+			return nil
+		case strings.HasPrefix(line, "INFO"):
+			if _, err := io.WriteString(conn, "CONNECT {\"verbose\":false}\r\nPING\r\n"); err != nil {
+				return err
+			}
 		}
 	}
 	if err := lines.Err(); err != nil {

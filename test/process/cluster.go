@@ -41,67 +41,84 @@ type Worker struct {
 // AwaitReady waits until the worker serves the definitions it is meant to.
 func (w *Worker) AwaitReady(ctx context.Context) error { return w.AwaitOK(ctx, w.Admin+"/_node/ready") }
 
-// Cluster is a control plane of several processes and their workers, with NATS embedded in the control plane.
+// Cluster is a control plane of several processes and their workers.
 type Cluster struct {
 	Nodes   []*Node
 	Workers []*Worker
-	dir     string
-	nats    []string
+	// NATS is where the control plane's own NATS listens, of each node; empty where an external one is used.
+	NATS []string
+	dir  string
 }
 
-// StartCluster runs size control-plane nodes and waits until they are healthy. Flags are added to each node's.
+// StartCluster runs size control-plane nodes with NATS of their own and waits until they are healthy. Flags are added to
+// each node's, and go before ours.
 func StartCluster(ctx context.Context, dir string, size int, flags ...string) (*Cluster, error) {
-	// The first node to start makes both files; the others find them.
-	secretFile, tokenFile := filepath.Join(dir, "cluster-secret"), filepath.Join(dir, "admin-token")
 	c := &Cluster{dir: dir}
-	var peers, routes []string
+	var routes []string
+	for range size {
+		routes = append(routes, FreeAddr())
+		c.NATS = append(c.NATS, FreeAddr())
+	}
+	return c, c.start(ctx, size, func(i int) []string {
+		return append([]string{"--nats-addr", c.NATS[i], "--nats-cluster-addr", routes[i], "--nats-routes", strings.Join(routes, ",")}, flags...)
+	})
+}
+
+// StartClusterOn runs size control-plane nodes on an external NATS, of which flags tell, --nats-url among them.
+func StartClusterOn(ctx context.Context, dir string, size int, flags ...string) (*Cluster, error) {
+	c := &Cluster{dir: dir}
+	return c, c.start(ctx, size, func(int) []string { return flags })
+}
+
+func (c *Cluster) start(ctx context.Context, size int, flags func(i int) []string) error {
+	// The first node to start makes both files; the others find them.
+	secretFile, tokenFile := filepath.Join(c.dir, "cluster-secret"), filepath.Join(c.dir, "admin-token")
+	var peers []string
 	raft := make([]string, size)
-	route := make([]string, size)
 	for i := range size {
-		raft[i], route[i] = FreeAddr(), FreeAddr()
+		raft[i] = FreeAddr()
 		peers = append(peers, fmt.Sprintf("node-%d=%s", i+1, raft[i]))
-		routes = append(routes, route[i])
-		c.nats = append(c.nats, FreeAddr())
 	}
 	for i := range size {
 		management, admin := FreeAddr(), FreeAddr()
-		n := &Node{ID: fmt.Sprintf("node-%d", i+1), dir: dir, DataDir: filepath.Join(dir, fmt.Sprintf("node-%d", i+1)), admin: "http://" + admin}
+		n := &Node{ID: fmt.Sprintf("node-%d", i+1), dir: c.dir, DataDir: filepath.Join(c.dir, fmt.Sprintf("node-%d", i+1)), admin: "http://" + admin}
 		n.args = append([]string{"controlplane", "--node-id", n.ID, "--data-dir", n.DataDir,
 			"--management-addr", management, "--admin-addr", admin,
 			"--raft-addr", raft[i], "--peers", strings.Join(peers, ","),
-			"--nats-addr", c.nats[i], "--nats-cluster-addr", route[i], "--nats-routes", strings.Join(routes, ","),
-			"--cluster-secret-file", secretFile, "--admin-token-file", tokenFile}, flags...)
+			"--cluster-secret-file", secretFile, "--admin-token-file", tokenFile}, flags(i)...)
 		n.URL = "http://" + management
 		if err := n.Restart(); err != nil {
 			c.Kill()
-			return nil, err
+			return err
 		}
 		c.Nodes = append(c.Nodes, n)
 	}
 	for _, n := range c.Nodes {
 		if err := n.AwaitHealthy(ctx); err != nil {
 			c.Kill()
-			return nil, err
+			return err
 		}
 		var err error
 		if n.Management, err = NewManagement(n.URL, tokenFile); err != nil {
 			c.Kill()
-			return nil, err
+			return err
 		}
 	}
-	return c, nil
+	return nil
 }
 
-// AddWorker starts a worker with the token that the first node has written, and does not wait for it.
+// AddWorker starts a worker with the token that the first node has written, and does not wait for it. Flags go before ours.
 func (c *Cluster) AddWorker(flags ...string) (*Worker, error) {
 	gateway, admin := FreeAddr(), FreeAddr()
 	w := &Worker{Gateway: "http://" + gateway, Admin: "http://" + admin}
 	name := fmt.Sprintf("worker-%d", len(c.Workers)+1)
-	args := append([]string{"worker", "--node-id", name, "--gateway-addr", gateway, "--admin-addr", admin,
-		"--data-dir", filepath.Join(c.dir, name), "--nats-url", "tls://" + strings.Join(c.nats, ",tls://"),
-		"--worker-token-file", filepath.Join(c.Nodes[0].DataDir, "worker-token")}, flags...)
+	args := []string{"worker", "--node-id", name, "--gateway-addr", gateway, "--admin-addr", admin,
+		"--data-dir", filepath.Join(c.dir, name), "--worker-token-file", filepath.Join(c.Nodes[0].DataDir, "worker-token")}
+	if len(c.NATS) > 0 {
+		args = append(args, "--nats-url", "tls://"+strings.Join(c.NATS, ",tls://"))
+	}
 	var err error
-	if w.Process, err = Start(name, c.dir, args...); err != nil {
+	if w.Process, err = Start(name, c.dir, append(args, flags...)...); err != nil {
 		return nil, err
 	}
 	c.Workers = append(c.Workers, w)

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -112,6 +113,19 @@ func Start(name, dir string, args ...string) (*Process, error) {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	return p, nil
+}
+
+// Run runs the binary with args to its end and returns what it printed, in the order of standard output and error.
+func Run(ctx context.Context, args ...string) (stdout, stderr string, err error) {
+	bin, err := Binary()
+	if err != nil {
+		return "", "", err
+	}
+	var out, bad strings.Builder
+	cmd := exec.CommandContext(ctx, bin, args...)
+	cmd.Stdout, cmd.Stderr = &out, &bad
+	err = cmd.Run()
+	return out.String(), bad.String(), err
 }
 
 // PID is the process's id.

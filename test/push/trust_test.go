@@ -2,8 +2,10 @@ package push
 
 import (
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -165,5 +167,45 @@ func TestFeed_AnotherClustersBundlesAreRefused(t *testing.T) {
 	}
 	if n := len(w.sink.seen()); n != 0 {
 		t.Fatal(fmt.Sprint(n, " updates of another cluster applied"))
+	}
+}
+
+// TestFeed_TellsItsTrouble: a worker that is not let in says so, goes on trying, and is well once it is let in.
+func TestFeed_TellsItsTrouble(t *testing.T) {
+	g, h, srv, _, _ := cluster(t)
+	h.deploy("orders", []byte("1"))
+	stranger := newUser(t)
+	explained := make(chan error, 1)
+	w := startWorker(t, g, "w", nil, at(srv.URL()), func(c *feed.Config) {
+		c.Seed = stranger.seed
+		c.Explain = func(err error) error {
+			select {
+			case explained <- err:
+			default:
+			}
+			return fmt.Errorf("%w; ask for a key", err)
+		}
+	})
+	for range 2 { // it goes on
+		select {
+		case err := <-explained:
+			if !errors.Is(err, nats.ErrAuthorization) {
+				t.Fatalf("not let in, it says %v", err)
+			}
+		case <-within(t).Done():
+			t.Fatal("no word of a failed attempt")
+		}
+	}
+	if err := w.Trouble(); !errors.Is(err, nats.ErrAuthorization) || !strings.Contains(err.Error(), "ask for a key") {
+		t.Errorf("trouble: %v", err)
+	}
+	sel, err := wire.ParseSelector(nil)
+	must(t, err)
+	g.mu.Lock()
+	g.by[stranger.public] = wire.WorkerPermissions("w", sel)
+	g.mu.Unlock()
+	waitReady(t, w)
+	if err := w.Trouble(); err != nil {
+		t.Errorf("let in: %v", err)
 	}
 }

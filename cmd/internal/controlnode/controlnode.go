@@ -17,6 +17,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/internal/catalog"
 	"github.com/sluice-gateway/sluice/cmd/internal/config"
+	"github.com/sluice-gateway/sluice/cmd/internal/natslink"
 	"github.com/sluice-gateway/sluice/cmd/internal/run"
 	"github.com/sluice-gateway/sluice/cmd/internal/version"
 	"github.com/sluice-gateway/sluice/connectors/builtin"
@@ -46,8 +47,7 @@ type Config struct {
 	NATSAddr        string
 	NATSClusterAddr string
 	NATSRoutes      []string
-	NATSURLs        []string
-	NATSCreds       string
+	ExternalNATS    *natslink.Link // nil: embedded
 
 	// Brokers maps sample addresses, so that what is deployable here is what workers can build (see connectors.Env).
 	Brokers map[string]string
@@ -69,7 +69,7 @@ type Node struct {
 // New reads or makes the secrets, opens the log and connects the parts. The Runners must be run once it has returned.
 func New(cfg Config) (*Node, error) {
 	n := &Node{AdminTokenFile: orIn(cfg.AdminTokenFile, cfg.DataDir, "admin-token")}
-	secret, err := identity.LoadOrCreateSecret(orIn(cfg.SecretFile, cfg.DataDir, "cluster-secret"))
+	secret, err := identity.LoadOrCreateSecret(orIn(cfg.SecretFile, cfg.DataDir, secretFile))
 	if err != nil {
 		return nil, err
 	}
@@ -80,10 +80,15 @@ func New(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("identity: %w", err)
 	}
-	if n.WorkerToken, err = id.WorkerToken(cfg.NATSURLs); err != nil {
+	if cfg.ExternalNATS != nil {
+		n.WorkerToken, err = id.ExternalToken(cfg.ExternalNATS.Servers)
+	} else {
+		n.WorkerToken, err = id.WorkerToken(nil)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("worker token: %w", err)
 	}
-	if err := writeToken(filepath.Join(cfg.DataDir, "worker-token"), n.WorkerToken.String()); err != nil {
+	if err := writeToken(filepath.Join(cfg.DataDir, tokenFile), n.WorkerToken.String()); err != nil {
 		return nil, fmt.Errorf("worker token: %w", err)
 	}
 	nc, err := n.connect(cfg, id)
@@ -116,6 +121,12 @@ func New(cfg Config) (*Node, error) {
 	return n, nil
 }
 
+// Files in a node's data directory.
+const (
+	secretFile = "cluster-secret"
+	tokenFile  = "worker-token"
+)
+
 // rolloutPush is a push with what the management API asks of it.
 type rolloutPush struct {
 	rollout
@@ -141,10 +152,13 @@ func newPush(cfg Config, id *identity.Identity, nc *nats.Conn, s *controlplane.S
 var errNATSAway = errors.New("not connected to NATS: workers get no changes until it is back, and serve what they have")
 
 func probe(nc *nats.Conn) error {
-	if !nc.IsConnected() {
-		return errNATSAway
+	if nc.IsConnected() {
+		return nil
 	}
-	return nil
+	if err := nc.LastError(); err != nil {
+		return fmt.Errorf("%w (%w)", errNATSAway, err)
+	}
+	return errNATSAway
 }
 
 func orIn(path, dir, name string) string {

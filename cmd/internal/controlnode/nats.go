@@ -13,8 +13,10 @@ import (
 
 // connect starts the embedded NATS server, unless an external cluster is given, and returns this node's connection.
 func (n *Node) connect(cfg Config, id *identity.Identity) (*nats.Conn, error) {
-	if len(cfg.NATSURLs) > 0 {
-		return natsserver.Dial(natsserver.DialConfig{Node: cfg.Node, Servers: cfg.NATSURLs, CredsFile: cfg.NATSCreds, Log: cfg.Log})
+	if l := cfg.ExternalNATS; l != nil {
+		return natsserver.Dial(natsserver.DialConfig{
+			Node: cfg.Node, Servers: l.Servers, TLS: l.TLS, Login: l.Login, Explain: l.Explain, Log: cfg.Log,
+		})
 	}
 	control, err := id.NATSUser(identity.RoleControl)
 	if err != nil {

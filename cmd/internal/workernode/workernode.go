@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/sluice-gateway/sluice/cmd/internal/config"
+	"github.com/sluice-gateway/sluice/cmd/internal/natslink"
 	"github.com/sluice-gateway/sluice/cmd/internal/run"
 	"github.com/sluice-gateway/sluice/cmd/internal/version"
 	"github.com/sluice-gateway/sluice/connectors"
@@ -37,11 +38,10 @@ type Config struct {
 	Limits     connectors.Limits
 	Brokers    map[string]string // see connectors.Env
 
-	// How it reaches the control plane: the token says whom to trust, NATS where it is.
+	// How it reaches the control plane: the token says whose definitions to trust, NATS where they come from.
 	Token     join.Token
-	NATS      []string                   // URLs; empty: the token's
-	CredsFile string                     // of an external NATS cluster, instead of the token's key
-	InProcess nats.InProcessConnProvider // an embedded server, instead of URLs
+	NATS      natslink.Link
+	InProcess nats.InProcessConnProvider // an embedded server, instead of NATS
 
 	OTLPEndpoint string
 	Log          *slog.Logger
@@ -78,21 +78,12 @@ func New(ctx context.Context, cfg Config) ([]run.Runner, error) {
 func newFeed(cfg Config, telemetry *config.Telemetry, w *dataplane.Worker) (*feed.Feed, error) {
 	fc := feed.Config{
 		Cluster: cfg.Token.Cluster, Worker: cfg.Node, Tags: cfg.Tags, Version: version.String(),
-		Keys: []ed25519.PublicKey{cfg.Token.BundleKey}, Servers: cfg.NATS, InProcess: cfg.InProcess, CredsFile: cfg.CredsFile,
+		Keys: []ed25519.PublicKey{cfg.Token.BundleKey}, InProcess: cfg.InProcess,
+		Servers: cfg.NATS.Servers, TLS: cfg.NATS.TLS, Login: cfg.NATS.Login, Explain: cfg.NATS.Explain,
 		Connections: w.Connections, Log: cfg.Log, Meter: telemetry.Meter.Meter("github.com/sluice-gateway/sluice/dataplane/feed"),
 	}
-	if len(fc.Servers) == 0 {
-		fc.Servers = cfg.Token.NATS
-	}
-	if cfg.CredsFile == "" {
+	if !cfg.Token.External {
 		fc.Seed = []byte(cfg.Token.Seed)
-	}
-	if cfg.InProcess == nil {
-		roots, err := cfg.Token.Roots()
-		if err != nil {
-			return nil, err
-		}
-		fc.TLS = &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: roots, ServerName: join.ServerName}
 	}
 	return feed.New(fc, w.Sink())
 }
