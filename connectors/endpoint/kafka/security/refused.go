@@ -11,8 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl"
 )
 
-// Refused is a connection that no retry brings about: settings or credentials must change first. franz-go does not retry
-// it, for it is no network error, and holds none.
+// Refused is a connection that no retry brings about: settings or credentials must change first. It has no Unwrap: what is
+// inside may look like a passing outage (a missing file is a net.Error), and franz-go would try again.
 type Refused struct {
 	Check string // what to check, for whoever wrote the definition
 	Err   error  // why; never with a secret; nil where Check says all
@@ -24,8 +24,6 @@ func (r *Refused) Error() string {
 	}
 	return r.Check + ": " + r.Err.Error()
 }
-
-func (r *Refused) Unwrap() error { return r.Err }
 
 // Texts for what brokers answer.
 const (

@@ -96,7 +96,7 @@ func (t *transport) config(log *slog.Logger) (*tls.Config, error) {
 		t.current, t.stamp, t.failed = fresh, stamp, ""
 	case t.current == nil:
 		return nil, err
-	case t.failed == "" || t.failed != stamp:
+	case t.failed != stamp+".": // the dot: files that are missing have no stamp
 		t.failed = stamp + "."
 		log.Warn("keep the old certificates: the new cannot be read", "err", err)
 	}
