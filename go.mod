@@ -13,11 +13,13 @@ require (
 	github.com/hashicorp/go-hclog v1.6.3 // raft's logger interface
 	github.com/hashicorp/raft v1.8.0 // replicates definitions
 	github.com/hashicorp/raft-wal v0.4.0 // raft's log and stable store, fsynced; raft-boltdb does not build beside raft v1.8
+	github.com/jcmturner/gokrb5/v8 v8.4.4 // Kerberos key tabs and tickets for SASL GSSAPI
 	github.com/klauspost/compress v1.20.3 // zstd for snapshots to workers
 	github.com/mochi-mqtt/server/v2 v2.7.9 // the MQTT broker of sluice dev
 	github.com/nats-io/nats-server/v2 v2.15.2 // NATS embedded in the control plane
 	github.com/nats-io/nats.go v1.55.0 // transport of definitions and status
 	github.com/nats-io/nkeys v0.4.17 // who is who on NATS
+	github.com/pavlo-v-chernykh/keystore-go/v4 v4.5.0 // JKS key and trust stores, which the standard library does not read
 	github.com/prometheus/client_golang v1.24.1 // the metrics page
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // holds the definition's schema against its cases, in tests
 	github.com/spf13/cobra v1.10.2 // the command line, with completion
@@ -26,6 +28,7 @@ require (
 	github.com/twmb/franz-go/pkg/kadm v1.19.0 // Kafka group offsets and topics
 	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c // the Kafka of sluice dev, and faults in tests
 	github.com/twmb/franz-go/pkg/kmsg v1.15.0 // Kafka requests that kadm answers from its cache
+	github.com/twmb/franz-go/pkg/sasl/kerberos v1.1.0 // SASL GSSAPI of the Kafka client
 	github.com/valyala/fasthttp v1.74.0 // the gateway port; later versions need a module that cannot be had everywhere
 	go.opentelemetry.io/otel v1.47.0 // traces and metrics
 	go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc v1.47.0 // traces out
@@ -40,6 +43,7 @@ require (
 	google.golang.org/protobuf v1.36.12 // raft commands and NATS envelopes
 	gopkg.in/yaml.v3 v3.0.1 // definitions in YAML, with positions
 	pgregory.net/rapid v1.3.0 // property tests
+	software.sslmate.com/src/go-pkcs12 v0.7.4 // PKCS12 key and trust stores, with Java's trust marks
 )
 
 require github.com/nats-io/jwt/v2 v2.8.2 // makes the credentials of external NATS clusters in tests
@@ -62,8 +66,13 @@ require (
 	github.com/hashicorp/go-immutable-radix v1.3.1 // indirect
 	github.com/hashicorp/go-metrics v0.7.0 // indirect
 	github.com/hashicorp/go-msgpack/v2 v2.1.5 // indirect
+	github.com/hashicorp/go-uuid v1.0.3 // indirect
 	github.com/hashicorp/golang-lru v1.0.2 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	github.com/jcmturner/aescts/v2 v2.0.0 // indirect
+	github.com/jcmturner/dnsutils/v2 v2.0.0 // indirect
+	github.com/jcmturner/gofork v1.7.6 // indirect
+	github.com/jcmturner/rpc/v2 v2.0.3 // indirect
 	github.com/mattn/go-colorable v0.1.14 // indirect
 	github.com/mattn/go-isatty v0.0.20 // indirect
 	github.com/minio/highwayhash v1.0.4 // indirect

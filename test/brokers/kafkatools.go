@@ -99,6 +99,29 @@ func (k *Kafka) Topic(t testing.TB, partitions int) string {
 
 var notInTopics = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
+// scramIterations is the least that Kafka takes.
+const scramIterations = 4096
+
+// SCRAMUser gives a user a password for both SCRAM mechanisms.
+func (k *Kafka) SCRAMUser(t testing.TB, user, password string) {
+	t.Helper()
+	client, err := k.directClient()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for _, mechanism := range []kadm.ScramMechanism{kadm.ScramSha256, kadm.ScramSha512} { // a request each: Kafka wants it so
+		altered, err := kadm.NewClient(client).AlterUserSCRAMs(t.Context(), nil,
+			[]kadm.UpsertSCRAM{{User: user, Mechanism: mechanism, Iterations: scramIterations, Password: password}})
+		if err == nil {
+			err = altered.Error()
+		}
+		if err != nil {
+			t.Fatalf("make user %s: %v", user, err)
+		}
+	}
+}
+
 // Ready returns when every running node serves: all are known, and each takes a record that all of them store.
 func (k *Kafka) Ready(ctx context.Context) error {
 	client, err := k.directClient()

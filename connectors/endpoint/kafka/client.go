@@ -29,9 +29,9 @@ const maxBatchBytes = 64 << 20
 
 // clientOptions are what all clients of an endpoint share.
 func (e *Endpoint) clientOptions(role string) []kgo.Opt {
-	return []kgo.Opt{
+	return append(e.set.security.Options(e.log),
 		kgo.SeedBrokers(e.seeds...),
-		kgo.ClientID("sluice-" + role + "-" + e.name),
+		kgo.ClientID("sluice-"+role+"-"+e.name),
 		kgo.SoftwareNameAndVersion("sluice", "0"),
 		kgo.WithLogger(&clientLog{log: e.log.With("client", role), level: kgo.LogLevelWarn}),
 		kgo.DialTimeout(dialTimeout),
@@ -42,7 +42,7 @@ func (e *Endpoint) clientOptions(role string) []kgo.Opt {
 		kgo.MetadataMaxAge(metadataMaxAge),
 		kgo.AlwaysRetryEOF(), // a broker that dies while it greets us is an outage, not a misconfiguration
 		kgo.DisableClientMetrics(),
-	}
+	)
 }
 
 // backoff doubles from minBackoff to maxBackoff.

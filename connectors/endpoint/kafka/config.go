@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/connectors/endpoint/kafka/security"
 	"github.com/sluice-gateway/sluice/proto/apidef"
 )
 
@@ -29,7 +30,8 @@ type Config struct {
 type Shared struct {
 	Consumer *Consumer `json:"consumer"`
 	Producer *Producer `json:"producer"`
-	Security *Security `json:"security"`
+	// Security says how to connect. Default: PLAINTEXT.
+	Security *security.Config `json:"security"`
 }
 
 // Consumer says what is read.
@@ -62,14 +64,6 @@ type Producer struct {
 	CompressionType string `json:"compressionType"`
 }
 
-// Security says how to connect.
-type Security struct {
-	// Protocol: PLAINTEXT (default). SSL, SASL_PLAINTEXT and SASL_SSL are not served in this version.
-	Protocol string          `json:"protocol"`
-	SASL     json.RawMessage `json:"sasl"`
-	SSL      json.RawMessage `json:"ssl"`
-}
-
 // settings is the one normal form of both layouts.
 type settings struct {
 	bootstrap  string
@@ -82,6 +76,7 @@ type settings struct {
 	mustExist  bool
 	stripMagic bool
 	codec      kgo.CompressionCodec
+	security   *security.Plan
 }
 
 // Start rules of a subscription that has no position (autoOffsetReset).
@@ -119,8 +114,7 @@ func read(cfg, shared json.RawMessage) (settings, apidef.Problems) {
 	c.consumer(sharedPrefix, group.Consumer)
 	c.producer("", own.Producer)
 	c.producer(sharedPrefix, group.Producer)
-	c.security("", own.Security)
-	c.security(sharedPrefix, group.Security)
+	s.security = c.security(own.Security, group.Security)
 	s.merge(own, group)
 	if len(c.problems.Errors()) == 0 && !s.consume && !s.produce {
 		c.fail("", "neither consumer nor producer is enabled: enable at least one")
@@ -221,46 +215,17 @@ func (c *checker) producer(at string, p *Producer) {
 	}
 }
 
-// security refuses what is not served, so that nobody believes a connection to be encrypted that is not.
-func (c *checker) security(at string, s *Security) {
-	if s == nil {
-		return
+// security checks both blocks. The shared one counts where it names a protocol or stands alone; a block without one must
+// not turn off what the other asks for.
+func (c *checker) security(own, group *security.Config) *security.Plan {
+	const at = "/security"
+	plan, ps := security.Read(own, at)
+	shared, more := security.Read(group, sharedPrefix+at)
+	c.problems = append(append(c.problems, ps...), more...)
+	if group != nil && (group.Protocol != "" || own == nil) {
+		return shared
 	}
-	switch protocol := strings.ToUpper(s.Protocol); protocol {
-	case "", "PLAINTEXT":
-	case "SSL", "SASL_PLAINTEXT", "SASL_SSL":
-		c.fail(at+"/security/protocol", protocol+" is not served in this version; only PLAINTEXT is")
-	default:
-		c.fail(at+"/security/protocol",
-			fmt.Sprintf("%q is not one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL", s.Protocol))
-	}
-	if used(s.SASL, "mechanism", "saslMechanism") {
-		c.fail(at+"/security/sasl", "SASL is not served in this version")
-	}
-	if used(s.SSL, "trustStore", "keyStore", "keystore", "truststore") {
-		c.fail(at+"/security/ssl", "TLS is not served in this version")
-	}
-}
-
-// used tells whether a block says anything: forms send the empty ones along ({"mechanism":{"type":"NONE"}}, spec 3.2).
-func used(block json.RawMessage, names ...string) bool {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(block, &members) != nil {
-		return false
-	}
-	for _, name := range names {
-		var text string
-		var typed struct {
-			Type string `json:"type"`
-		}
-		raw := members[name]
-		_ = json.Unmarshal(raw, &text)  // a value of the other form leaves text empty
-		_ = json.Unmarshal(raw, &typed) // and Type
-		if kind := strings.ToUpper(text + typed.Type); kind != "" && kind != "NONE" {
-			return true
-		}
-	}
-	return false
+	return plan
 }
 
 func (c *checker) topics(at string, topics []string) {

@@ -51,10 +51,10 @@ func TestCheck_Refuses(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ name, cfg, shared, pointer string }{
 		{"no bootstrap", `{}`, ``, "/bootstrapServers"},
-		{"protocol not served", `{"bootstrapServers":"a:1"}`, `{"security":{"protocol":"SASL_SSL"}}`, "/shared/security/protocol"},
+		{"protocol without mechanism", `{"bootstrapServers":"a:1"}`, `{"security":{"protocol":"SASL_SSL"}}`, "/shared/security/sasl/mechanism"},
 		{"unknown protocol", `{"bootstrapServers":"a:1"}`, `{"security":{"protocol":"TLS"}}`, "/shared/security/protocol"},
-		{"sasl", `{"bootstrapServers":"a:1"}`, `{"security":{"sasl":{"saslMechanism":"PLAIN"}}}`, "/shared/security/sasl"},
-		{"trust store", `{"bootstrapServers":"a:1"}`, `{"security":{"ssl":{"trustStore":{"type":"JKS"}}}}`, "/shared/security/ssl"},
+		{"sasl", `{"bootstrapServers":"a:1"}`, `{"security":{"sasl":{"saslMechanism":"PLAIN"}}}`, "/shared/security/sasl/saslJaasConfig"},
+		{"trust store", `{"bootstrapServers":"a:1"}`, `{"security":{"ssl":{"trustStore":{"type":"PEM","path":"ca.pem"}}}}`, "/shared/security/ssl"},
 		{"pattern", `{"bootstrapServers":"a:1"}`, `{"consumer":{"topicPattern":"a.*"}}`, "/shared/consumer/topicPattern"},
 		{"pattern, documented key", `{"bootstrapServers":"a:1"}`, `{"consumer":{"topics.pattern":"a.*"}}`, "/shared/consumer/topics.pattern"},
 		{"reset", `{"bootstrapServers":"a:1","consumer":{"autoOffsetReset":"newest"}}`, ``, "/consumer/autoOffsetReset"},

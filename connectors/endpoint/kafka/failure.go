@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/sluice-gateway/sluice/connectors/endpoint/kafka/security"
 	"github.com/sluice-gateway/sluice/qos/message"
 )
 
@@ -45,6 +46,10 @@ func classify(topic string, err error, sent bool) *message.Failure {
 	// The leader has it, not yet the others.
 	case errors.Is(err, kerr.NotEnoughReplicasAfterAppend), errors.Is(err, kerr.RequestTimedOut):
 
+	// No way in. What went out before over an older connection may be stored.
+	case !sent && isRefused(err):
+		refused(statusInvalid, message.KeyConfigurationInvalid, invalid(err))
+
 	// Given up after ProduceTimeout, or at the end of Run, whatever was known. A retriable error is that of the last try only.
 	case errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, kgo.ErrRecordRetries), errors.Is(err, kgo.ErrClientClosed),
 		errors.Is(err, kgo.ErrAborting), isConnection(err), kerr.IsRetriable(err) && !isMissing(err):
@@ -60,7 +65,7 @@ func classify(topic string, err error, sent bool) *message.Failure {
 		errors.Is(err, kerr.InvalidTopicException):
 		refused(statusInvalid, message.KeyConfigurationInvalid, textInvalid+": topic "+topic+" does not exist")
 
-	case isDenied(err):
+	case !isRefused(err) && isDenied(err):
 		refused(statusInvalid, message.KeyConfigurationInvalid, textInvalid+": the broker denies access to topic "+topic)
 
 	// The broker's own rules, or a record that it will never take: not for trying again, but not ours to change.
@@ -78,17 +83,33 @@ func subscribeFailure(err error) *message.Failure {
 	case errors.As(err, &f):
 		return f
 	case isDenied(err):
-		return &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid, Message: textInvalid, Err: err}
+		return &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid, Message: invalid(err), Err: err}
 	case errors.Is(err, errEnded):
 		return &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textClosed, Err: err}
 	}
 	return &message.Failure{Status: statusRetry, Key: message.KeyConnectionFailed, Message: textFailed, Err: err}
 }
 
+// invalid is the text of a refusal, with what to check where that is known.
+func invalid(err error) string {
+	if advice, ok := security.Advice(err); ok {
+		return textInvalid + ": " + advice
+	}
+	return textInvalid
+}
+
+// isRefused: TLS or SASL came to no end, so that nothing was asked of the broker.
+func isRefused(err error) bool {
+	_, refused := security.Advice(err)
+	return refused
+}
+
 // isDenied: authentication and authorization, which no retry changes.
 func isDenied(err error) bool {
+	if isRefused(err) {
+		return true
+	}
 	for _, denied := range []error{
-		kerr.SaslAuthenticationFailed, kerr.IllegalSaslState, kerr.UnsupportedSaslMechanism,
 		kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed,
 		kerr.TransactionalIDAuthorizationFailed,
 	} {

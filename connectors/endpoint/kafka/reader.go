@@ -139,7 +139,7 @@ func (r *reader) absorb(ctx context.Context, fetches kgo.Fetches) {
 			r.ring.wentBack()
 		}
 		if isDenied(e.Err) {
-			r.fail(&message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid, Message: textInvalid, Err: e.Err})
+			r.fail(&message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid, Message: invalid(e.Err), Err: e.Err})
 		}
 	}
 	r.ring.publish()

@@ -1,0 +1,9 @@
+package security
+
+import (
+	"testing"
+
+	"github.com/sluice-gateway/sluice/test/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
