@@ -122,7 +122,7 @@ var mutations = []struct {
 		in = connections(in)
 		for i := range in { // every message has a key of its own
 			if in[i].Key != "" {
-				in[i].Key, in[i].Seq = fmt.Sprint(in[i].Key, "/", in[i].Seq), in[i].Seq
+				in[i].Key = fmt.Sprint(in[i].Key, "/", in[i].Seq)
 			}
 		}
 		var places []int
