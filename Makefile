@@ -80,6 +80,10 @@ check-generated:
 generate: ## write the generated code anew
 	@$(GO) generate ./...
 
+.PHONY: docs
+docs: ## write the documentation pages that come from code anew
+	@$(GO) generate ./qos
+
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (20s)
 	@test/tools/fuzz.sh $(FUZZTIME)

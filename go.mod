@@ -16,6 +16,7 @@ require (
 	github.com/jcmturner/gokrb5/v8 v8.4.4 // Kerberos key tabs and tickets for SASL GSSAPI
 	github.com/klauspost/compress v1.20.3 // zstd for snapshots to workers
 	github.com/mochi-mqtt/server/v2 v2.7.9 // the MQTT broker of sluice dev
+	github.com/nats-io/jwt/v2 v2.8.2 // makes the credentials of external NATS clusters in tests
 	github.com/nats-io/nats-server/v2 v2.15.2 // NATS embedded in the control plane
 	github.com/nats-io/nats.go v1.55.0 // transport of definitions and status
 	github.com/nats-io/nkeys v0.4.17 // who is who on NATS
@@ -45,8 +46,6 @@ require (
 	pgregory.net/rapid v1.3.0 // property tests
 	software.sslmate.com/src/go-pkcs12 v0.7.4 // PKCS12 key and trust stores, with Java's trust marks
 )
-
-require github.com/nats-io/jwt/v2 v2.8.2 // makes the credentials of external NATS clusters in tests
 
 require (
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect

@@ -3,6 +3,8 @@
 // context of one connection (exchange) and the machinery that keeps the promises. It does no I/O.
 package qos
 
+//go:generate go run ./internal/gendocs ../docs/qos.md
+
 import "strings"
 
 // Level is one quality of service.

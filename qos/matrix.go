@@ -1,26 +1,205 @@
 package qos
 
-import "sort"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
-// cell is one place of the matrix: which levels are kept between an entrypoint and an endpoint.
-type cell struct{ entrypoint, endpoint string }
+// Origin says why a cell of the matrix is there.
+type Origin uint8
 
-// matrix is law at deployment: a combination that is not here is refused with the ones that are (DESIGN section 5).
-// It lists what is proved by tests, nothing more.
-var matrix = map[cell][]Level{
-	{"http-post", "kafka"}: {None, Auto},
-	{"http-post", "mock"}:  {None, Auto},
-	{"http-get", "kafka"}:  {Auto},
-	{"http-get", "mock"}:   {Auto},
-	{"sse", "kafka"}:       {None, Auto},
-	{"sse", "mock"}:        {None, Auto},
-	{"websocket", "kafka"}: {None, Auto},
-	{"websocket", "mock"}:  {None, Auto},
+// Origins.
+const (
+	Refused  Origin = iota // the two cannot keep this level together
+	Seed                   // promised by the matrix that users come with
+	Addition               // ours; Cell.Reason says why
+)
+
+// Cell is one place of the matrix: what is said of a level between an entrypoint and an endpoint.
+type Cell struct {
+	Entrypoint, Endpoint string
+	Level                Level
+	Origin               Origin
+	Reason               string // of an Addition
+	Served               bool   // by this version, and proved by tests
 }
 
-// Supported returns the levels possible between an entrypoint and an endpoint type, weakest first; nil where the two
-// cannot be combined at all. The result must not be changed.
-func Supported(entrypoint, endpoint string) []Level { return matrix[cell{entrypoint, endpoint}] }
+// Types of the matrix, in the order of the documentation. The advanced names are accepted names of their own, as the seed
+// has them.
+var (
+	entrypointTypes = []string{"http-post", "http-get", "sse", "sse-advanced", "websocket", "webhook", "webhook-advanced"}
+	endpointTypes   = []string{"kafka", "kafka-advanced", "mqtt5", "mqtt5-advanced", "mock"}
+)
+
+// Reasons of the additions (DESIGN section 5).
+const (
+	advanced = "the plain type does all that its advanced name does"
+	byRule   = "auto is the default level, so it works in every row"
+	liveEnd  = "none works wherever there is a live end to start at"
+	receipts = "a WebSocket proves receipt: by the pong to a ping, or by an explicit ack"
+	invented = "mock stands in for any broker, in tests and demonstrations"
+)
+
+// row is what is said of one pair: the seed's levels, ours by reason, and those that are served.
+type row struct {
+	entrypoint, endpoint string
+	seed                 []Level
+	ours                 []addition
+	served               []Level
+}
+
+type addition struct {
+	reason string
+	levels []Level
+}
+
+var (
+	live     = []Level{None, Auto}
+	auto     = []Level{Auto}
+	counted  = []Level{AtMostOnce, AtLeastOnce}
+	resuming = []Level{Auto, AtMostOnce, AtLeastOnce}
+	all      = []Level{None, Auto, AtMostOnce, AtLeastOnce}
+
+	gained   = addition{advanced, counted}
+	standard = addition{byRule, auto}
+	live0    = addition{liveEnd, []Level{None}}
+	proved   = addition{receipts, counted}
+)
+
+// table is the matrix, law at deployment (DESIGN section 5): a pair that is not here is refused, and so is a level that is
+// not in its row. A level enters served with the tests that prove it, never before.
+var table = []row{
+	{"http-post", "kafka", live, nil, live},
+	{"http-post", "kafka-advanced", live, nil, nil},
+	{"http-post", "mqtt5", live, nil, nil},
+	{"http-post", "mqtt5-advanced", live, nil, nil},
+	{"http-post", "mock", nil, mocked(live), live},
+
+	{"http-get", "kafka", auto, ours(gained), auto},
+	{"http-get", "kafka-advanced", resuming, nil, nil},
+	{"http-get", "mqtt5", auto, nil, nil},
+	{"http-get", "mqtt5-advanced", auto, nil, nil},
+	{"http-get", "mock", nil, mocked(resuming), auto},
+
+	{"sse", "kafka", live, ours(gained), live},
+	{"sse", "kafka-advanced", all, nil, nil},
+	{"sse", "mqtt5", counted, ours(live0, standard), nil},
+	{"sse", "mqtt5-advanced", counted, ours(live0, standard), nil},
+	{"sse", "mock", nil, mocked(all), live},
+
+	{"sse-advanced", "kafka", live, ours(gained), nil},
+	{"sse-advanced", "kafka-advanced", all, nil, nil},
+	{"sse-advanced", "mqtt5", counted, ours(live0, standard), nil},
+	{"sse-advanced", "mqtt5-advanced", counted, ours(live0, standard), nil},
+	{"sse-advanced", "mock", nil, mocked(all), nil},
+
+	{"websocket", "kafka", live, ours(proved), live},
+	{"websocket", "kafka-advanced", live, ours(proved), nil},
+	{"websocket", "mqtt5", live, ours(proved), nil},
+	{"websocket", "mqtt5-advanced", live, ours(proved), nil},
+	{"websocket", "mock", nil, mocked(all), live},
+
+	{"webhook", "kafka", live, ours(gained), nil},
+	{"webhook", "kafka-advanced", all, nil, nil},
+	{"webhook", "mqtt5", counted, ours(live0, standard), nil},
+	{"webhook", "mqtt5-advanced", counted, ours(live0, standard), nil},
+	{"webhook", "mock", nil, mocked(all), nil},
+
+	{"webhook-advanced", "kafka", live, ours(gained), nil},
+	{"webhook-advanced", "kafka-advanced", all, nil, nil},
+	{"webhook-advanced", "mqtt5", counted, ours(live0, standard), nil},
+	{"webhook-advanced", "mqtt5-advanced", counted, ours(live0, standard), nil},
+	{"webhook-advanced", "mock", nil, mocked(all), nil},
+}
+
+func ours(a ...addition) []addition         { return a }
+func mocked(levels []Level) []addition      { return []addition{{invented, levels}} }
+func find(entrypoint, endpoint string) *row { return byPair[[2]string{entrypoint, endpoint}] }
+
+// byPair finds the rows of table.
+var byPair = func() map[[2]string]*row {
+	out := make(map[[2]string]*row, len(table))
+	for i := range table {
+		out[[2]string{table[i].entrypoint, table[i].endpoint}] = &table[i]
+	}
+	return out
+}()
+
+func (r *row) cell(l Level) Cell {
+	c := Cell{Entrypoint: r.entrypoint, Endpoint: r.endpoint, Level: l, Served: slices.Contains(r.served, l)}
+	if slices.Contains(r.seed, l) {
+		c.Origin = Seed
+		return c
+	}
+	for _, a := range r.ours {
+		if slices.Contains(a.levels, l) {
+			c.Origin, c.Reason = Addition, a.reason
+		}
+	}
+	return c
+}
+
+// Entrypoints returns the entrypoint types of the matrix, in the order in which people are shown them.
+func Entrypoints() []string { return slices.Clone(entrypointTypes) }
+
+// Endpoints returns the endpoint types of the matrix, in the order in which people are shown them.
+func Endpoints() []string { return slices.Clone(endpointTypes) }
+
+// Levels returns all levels, weakest first.
+func Levels() []Level { return slices.Clone(all) }
+
+// Lookup returns what the matrix says of a level between two types; of types that it does not know, that it is refused.
+func Lookup(entrypoint, endpoint string, level Level) Cell {
+	if r := find(entrypoint, endpoint); r != nil {
+		return r.cell(level)
+	}
+	return Cell{Entrypoint: entrypoint, Endpoint: endpoint, Level: level}
+}
+
+// Promised tells whether the matrix has a level that this version does not serve yet.
+func Promised(entrypoint, endpoint string, level Level) bool {
+	c := Lookup(entrypoint, endpoint, level)
+	return c.Origin != Refused && !c.Served
+}
+
+// Refusal tells people why a level cannot be had between two types and which can; "" where it is served.
+func Refusal(entrypoint, endpoint string, level Level) string {
+	c := Lookup(entrypoint, endpoint, level)
+	var text string
+	switch {
+	case c.Served:
+		return ""
+	case find(entrypoint, endpoint) == nil:
+		text = fmt.Sprintf("no level is possible between %s and %s", entrypoint, endpoint)
+	case c.Origin != Refused:
+		text = fmt.Sprintf("%s between %s and %s is not served yet by this version", level, entrypoint, endpoint)
+	default:
+		text = fmt.Sprintf("%s is not possible between %s and %s", level, entrypoint, endpoint)
+	}
+	if names := SupportedNames(entrypoint, endpoint); len(names) > 0 {
+		return text + "; choose one of: " + strings.Join(names, ", ")
+	}
+	return text + "; choose another endpoint"
+}
+
+// RefusalOf is Refusal for a level as definitions spell it.
+func RefusalOf(entrypoint, endpoint, level string) string {
+	l, ok := ParseLevel(level)
+	if !ok {
+		return fmt.Sprintf("%q is no quality of service", level)
+	}
+	return Refusal(entrypoint, endpoint, l)
+}
+
+// Supported returns the levels that this version serves between an entrypoint and an endpoint type, weakest first; nil
+// where there is none. The result must not be changed.
+func Supported(entrypoint, endpoint string) []Level {
+	if r := find(entrypoint, endpoint); r != nil {
+		return r.served
+	}
+	return nil
+}
 
 // SupportedNames is Supported as definitions spell the levels.
 func SupportedNames(entrypoint, endpoint string) []string {
@@ -32,37 +211,23 @@ func SupportedNames(entrypoint, endpoint string) []string {
 	return out
 }
 
-// LevelsOf returns every level that an entrypoint keeps with at least one endpoint, weakest first.
+// LevelsOf returns every level that an entrypoint is served at with at least one endpoint, weakest first.
 func LevelsOf(entrypoint string) []Level {
-	seen := map[Level]bool{}
-	for c, levels := range matrix {
-		if c.entrypoint == entrypoint {
-			for _, l := range levels {
-				seen[l] = true
-			}
-		}
-	}
-	return sorted(seen)
+	return served(func(r *row) bool { return r.entrypoint == entrypoint })
 }
 
-// LevelsOfEndpoint returns every level that an endpoint keeps with at least one entrypoint, weakest first.
+// LevelsOfEndpoint returns every level that an endpoint is served at with at least one entrypoint, weakest first.
 func LevelsOfEndpoint(endpoint string) []Level {
-	seen := map[Level]bool{}
-	for c, levels := range matrix {
-		if c.endpoint == endpoint {
-			for _, l := range levels {
-				seen[l] = true
-			}
-		}
-	}
-	return sorted(seen)
+	return served(func(r *row) bool { return r.endpoint == endpoint })
 }
 
-func sorted(seen map[Level]bool) []Level {
-	out := make([]Level, 0, len(seen))
-	for l := range seen {
-		out = append(out, l)
+func served(match func(*row) bool) []Level {
+	out := []Level{}
+	for i := range table {
+		if match(&table[i]) {
+			out = append(out, table[i].served...)
+		}
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i] < out[j] })
-	return out
+	slices.Sort(out)
+	return slices.Compact(out)
 }

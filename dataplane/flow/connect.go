@@ -111,12 +111,11 @@ func (b *builder) connect(at, entrypoint string, modes connectors.Mode, level qo
 }
 
 func (b *builder) failQoS(at, entrypoint, endpoint string, level qos.Level) {
-	names := qos.SupportedNames(entrypoint, endpoint)
-	if len(names) == 0 {
-		b.fail(at+"/type", codeQoS, "entrypoint %s cannot be combined with endpoint %s", entrypoint, endpoint)
-		return
+	place := "/qos"
+	if len(qos.Supported(entrypoint, endpoint)) == 0 {
+		place = "/type" // no level helps
 	}
-	b.fail(at+"/qos", codeQoS, "%s is not possible between %s and %s; choose one of: %s", level, entrypoint, endpoint, strings.Join(names, ", "))
+	b.fail(at+place, codeQoS, "%s", qos.Refusal(entrypoint, endpoint, level))
 }
 
 // endpoint builds the endpoint at a place of the definition, once. level is that of the first entrypoint that uses it;

@@ -151,6 +151,19 @@ func TestValidate_FirstMinute(t *testing.T) {
 	if got := doc.Validate(env).Error(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
+	env.ExplainQoS = func(entrypoint, endpoint, level string) string {
+		return strings.Join([]string{entrypoint, endpoint, level, "100% refused"}, " ")
+	}
+	const explained = "/listeners/0/entrypoints/0/qos  http-post mqtt5 at-least-once 100% refused"
+	if got := doc.Validate(env).Error(); got != explained {
+		t.Errorf("got  %s\nwant %s", got, explained)
+	}
+	env.Entrypoint = func(string) (apidef.EntrypointInfo, bool) { return apidef.EntrypointInfo{}, false }
+	env.EntrypointTypes, env.Promised = []string{"sse"}, func(typ string) bool { return typ == "http-post" }
+	const promised = "/listeners/0/entrypoints/0/type  http-post is not served yet by this version; choose one of: sse"
+	if got := doc.Validate(env).Error(); got != promised {
+		t.Errorf("got  %s\nwant %s", got, promised)
+	}
 }
 
 func TestProblems_Err(t *testing.T) {

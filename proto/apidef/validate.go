@@ -17,8 +17,12 @@ type Validation struct {
 	// EntrypointTypes and EndpointTypes are the known types, for the text of errors.
 	EntrypointTypes []string
 	EndpointTypes   []string
+	// Promised tells whether a type that is not known is one that a later version will have; nil: none is.
+	Promised func(typ string) bool
 	// SupportedQoS are the levels possible between two connectors, in the order they are told to people.
 	SupportedQoS func(entrypoint, endpoint string) []string
+	// ExplainQoS tells people why a level that SupportedQoS lacks cannot be had, and what can; nil: that it is not possible.
+	ExplainQoS func(entrypoint, endpoint, level string) string
 	// CheckEntrypoint checks an entrypoint's settings. Pointers are relative to the configuration; cfg may be nil.
 	CheckEntrypoint func(typ string, cfg json.RawMessage) Problems
 	// CheckEndpoint checks an endpoint's settings: its own, and the shared ones that take effect for it, which are its
@@ -148,6 +152,14 @@ func (c *checker) checkNative() {
 			c.fail(itemOf("/endpointGroups", i)+"/services", CodeNativeUnsupported, "an endpoint group of a native API has no services")
 		}
 	}
+}
+
+// unknown says what an unknown type of connector is.
+func (c *checker) unknown(typ, role string) string {
+	if c.env.Promised != nil && c.env.Promised(typ) {
+		return " is not served yet by this version"
+	}
+	return " is no " + role
 }
 
 // known lists the types in an error, for the reader to choose from.

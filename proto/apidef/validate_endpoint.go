@@ -45,7 +45,7 @@ func (c *checker) knownEndpoint(at, typ, code string) bool {
 	info, ok := c.env.Endpoint(typ)
 	switch {
 	case !ok:
-		c.fail(at, code, "%s is no endpoint%s", typ, known(c.env.EndpointTypes))
+		c.fail(at, code, "%s%s%s", typ, c.unknown(typ, "endpoint"), known(c.env.EndpointTypes))
 	case info.API != c.api.Type:
 		c.fail(at, code, "%s belongs to %s APIs, not to %s APIs", typ, info.API, c.api.Type)
 	default:

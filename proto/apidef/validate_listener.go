@@ -79,7 +79,7 @@ func (c *checker) checkEntrypoint(at string, l *Listener, e *Entrypoint) {
 	if c.env.Entrypoint != nil {
 		info, ok := c.env.Entrypoint(e.Type)
 		if !ok {
-			c.fail(at+"/type", CodeEntrypointUnsupported, "%s is no entrypoint%s", e.Type, known(c.env.EntrypointTypes))
+			c.fail(at+"/type", CodeEntrypointUnsupported, "%s%s%s", e.Type, c.unknown(e.Type, "entrypoint"), known(c.env.EntrypointTypes))
 			return
 		}
 		switch {
@@ -129,6 +129,8 @@ func (c *checker) checkMatrix(at, entrypoint, level string) bool {
 		levels := c.env.SupportedQoS(entrypoint, g.Type)
 		switch {
 		case slices.Contains(levels, level):
+		case c.env.ExplainQoS != nil:
+			c.fail(at+"/qos", CodeQoSUnsupported, "%s", c.env.ExplainQoS(entrypoint, g.Type, level))
 		case len(levels) == 0:
 			c.fail(at+"/qos", CodeQoSUnsupported, "no level is possible between %s and %s; choose another endpoint", entrypoint, g.Type)
 		default:

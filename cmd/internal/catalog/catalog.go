@@ -41,7 +41,11 @@ func Validation(entrypoints connectors.Entrypoints, endpoints connectors.Endpoin
 		Endpoint:        func(typ string) (apidef.EndpointInfo, bool) { info, ok := outs[typ]; return info, ok },
 		EntrypointTypes: slices.Sorted(maps.Keys(ins)),
 		EndpointTypes:   slices.Sorted(maps.Keys(outs)),
-		SupportedQoS:    qos.SupportedNames,
+		Promised: func(typ string) bool {
+			return slices.Contains(qos.Entrypoints(), typ) || slices.Contains(qos.Endpoints(), typ)
+		},
+		SupportedQoS: qos.SupportedNames,
+		ExplainQoS:   qos.RefusalOf,
 		CheckEntrypoint: func(typ string, cfg json.RawMessage) apidef.Problems {
 			if e, ok := entrypoints[typ]; ok && e.Check != nil {
 				return e.Check(cfg)
