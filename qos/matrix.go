@@ -9,12 +9,16 @@ type cell struct{ entrypoint, endpoint string }
 // It lists what is proved by tests, nothing more.
 var matrix = map[cell][]Level{
 	{"http-post", "kafka"}: {None, Auto},
+	{"http-post", "mqtt5"}: {None, Auto},
 	{"http-post", "mock"}:  {None, Auto},
 	{"http-get", "kafka"}:  {Auto},
+	{"http-get", "mqtt5"}:  {Auto},
 	{"http-get", "mock"}:   {Auto},
 	{"sse", "kafka"}:       {None, Auto},
+	{"sse", "mqtt5"}:       {None, Auto},
 	{"sse", "mock"}:        {None, Auto},
 	{"websocket", "kafka"}: {None, Auto},
+	{"websocket", "mqtt5"}: {None, Auto},
 	{"websocket", "mock"}:  {None, Auto},
 }
 
