@@ -37,8 +37,8 @@ require (
 	go.opentelemetry.io/otel/trace v1.47.0 // span contexts through the data path
 	go.opentelemetry.io/proto/otlp v1.11.0 // the collector of the trace tests speaks it
 	go.uber.org/goleak v1.3.0 // no goroutine is left behind, in tests
-	google.golang.org/grpc v1.83.2 // the collector of the trace tests is served by it
 	golang.org/x/sync v0.24.0 // the bound in bytes of what the mqtt5 endpoint has taken for publishing
+	google.golang.org/grpc v1.83.2 // the collector of the trace tests is served by it
 	google.golang.org/protobuf v1.36.12 // raft commands and NATS envelopes
 	gopkg.in/yaml.v3 v3.0.1 // definitions in YAML, with positions
 	pgregory.net/rapid v1.3.0 // property tests
