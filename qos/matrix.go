@@ -72,19 +72,19 @@ var (
 var table = []row{
 	{"http-post", "kafka", live, nil, live},
 	{"http-post", "kafka-advanced", live, nil, nil},
-	{"http-post", "mqtt5", live, nil, live},
+	{"http-post", "mqtt5", live, nil, nil},
 	{"http-post", "mqtt5-advanced", live, nil, nil},
 	{"http-post", "mock", nil, mocked(live), live},
 
 	{"http-get", "kafka", auto, ours(gained), auto},
 	{"http-get", "kafka-advanced", resuming, nil, nil},
-	{"http-get", "mqtt5", auto, nil, auto},
+	{"http-get", "mqtt5", auto, nil, nil},
 	{"http-get", "mqtt5-advanced", auto, nil, nil},
 	{"http-get", "mock", nil, mocked(resuming), auto},
 
 	{"sse", "kafka", live, ours(gained), live},
 	{"sse", "kafka-advanced", all, nil, nil},
-	{"sse", "mqtt5", counted, ours(live0, standard), live},
+	{"sse", "mqtt5", counted, ours(live0, standard), nil},
 	{"sse", "mqtt5-advanced", counted, ours(live0, standard), nil},
 	{"sse", "mock", nil, mocked(all), live},
 
@@ -96,7 +96,7 @@ var table = []row{
 
 	{"websocket", "kafka", live, ours(proved), live},
 	{"websocket", "kafka-advanced", live, ours(proved), nil},
-	{"websocket", "mqtt5", live, ours(proved), live},
+	{"websocket", "mqtt5", live, ours(proved), nil},
 	{"websocket", "mqtt5-advanced", live, ours(proved), nil},
 	{"websocket", "mock", nil, mocked(all), live},
 

@@ -42,7 +42,6 @@ func TestMatrix_Served(t *testing.T) {
 	want := map[string][]string{
 		"http-post kafka": live, "http-post mock": live, "http-get kafka": auto, "http-get mock": auto,
 		"sse kafka": live, "sse mock": live, "websocket kafka": live, "websocket mock": live,
-		"http-post mqtt5": live, "http-get mqtt5": auto, "sse mqtt5": live, "websocket mqtt5": live,
 	}
 	got := map[string][]string{}
 	for _, in := range qos.Entrypoints() {
@@ -106,8 +105,7 @@ func TestRefusal_Text(t *testing.T) {
 	}{
 		{"served", "sse", "kafka", qos.Auto, ""},
 		{"addition to come", "sse", "kafka", qos.AtLeastOnce, "at-least-once between sse and kafka is not served yet by this version; choose one of: none, auto"},
-		{"seed's to come", "sse", "mqtt5", qos.AtMostOnce, "at-most-once between sse and mqtt5 is not served yet by this version; choose one of: none, auto"},
-		{"nothing served", "webhook", "mqtt5", qos.AtMostOnce, "at-most-once between webhook and mqtt5 is not served yet by this version; choose another endpoint"},
+		{"seed's to come", "sse", "mqtt5", qos.AtMostOnce, "at-most-once between sse and mqtt5 is not served yet by this version; choose another endpoint"},
 		{"never", "http-post", "kafka", qos.AtLeastOnce, "at-least-once is not possible between http-post and kafka; choose one of: none, auto"},
 		{"unknown type", "sse", "carrier-pigeon", qos.Auto, "no level is possible between sse and carrier-pigeon; choose another endpoint"},
 	} {
@@ -134,8 +132,7 @@ func TestLevelsOf_ServedOnly(t *testing.T) {
 		{"sse", qos.LevelsOf("sse"), []qos.Level{qos.None, qos.Auto}},
 		{"webhook", qos.LevelsOf("webhook"), []qos.Level{}},
 		{"endpoint kafka", qos.LevelsOfEndpoint("kafka"), []qos.Level{qos.None, qos.Auto}},
-		{"endpoint mqtt5", qos.LevelsOfEndpoint("mqtt5"), []qos.Level{qos.None, qos.Auto}},
-		{"endpoint mqtt5-advanced", qos.LevelsOfEndpoint("mqtt5-advanced"), []qos.Level{}},
+		{"endpoint mqtt5", qos.LevelsOfEndpoint("mqtt5"), []qos.Level{}},
 	} {
 		if !slices.Equal(c.got, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, c.got, c.want)
