@@ -1,6 +1,7 @@
 // Package embedded holds the brokers that `sluice dev` brings along, so that the first minute needs nothing installed: a
 // Kafka that persists to the data directory (franz-go's kfake) and an MQTT 5 broker (mochi-mqtt). Both are for
-// development only: one node, loopback, no authentication.
+// development only: one node, loopback, no authentication. mochi-mqtt v2.7.9 can lock up under sustained QoS 1 traffic
+// (Inflight.NextImmediate takes a read lock twice); --mqtt points at a real broker.
 package embedded
 
 import (
