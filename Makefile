@@ -34,6 +34,8 @@ test: tools ## everything: unit tests with the race detector, then end to end on
 	@failed=; \
 	echo '== unit tests, with the race detector'; \
 	$(MAKE) test-race || failed="$$failed test-race"; \
+	echo '== allocations on the hot paths'; \
+	$(MAKE) test-allocations || failed="$$failed test-allocations"; \
 	echo '== end-to-end tests, on real brokers'; \
 	$(MAKE) test-e2e || failed="$$failed test-e2e"; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
@@ -41,6 +43,11 @@ test: tools ## everything: unit tests with the race detector, then end to end on
 .PHONY: test-race
 test-race: ## unit tests with the race detector
 	@CGO_ENABLED=1 $(GO) test -race -p $(PARALLEL) -timeout 10m ./...
+
+# Under the race detector sync.Pool forgets at random, so allocations are counted without it.
+.PHONY: test-allocations
+test-allocations: ## what a message or a request may allocate
+	@$(GO) test -count=1 -run Alloc ./connectors/... ./dataplane/... ./qos/...
 
 # One package at a time: each runs brokers of its own. Never from the cache: the brokers are not in its key.
 .PHONY: test-e2e
