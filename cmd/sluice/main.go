@@ -4,22 +4,20 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gateway/sluice/cmd/internal/catalog"
 	"github.com/sluice-gateway/sluice/cmd/internal/client"
+	"github.com/sluice-gateway/sluice/cmd/internal/run"
 	"github.com/sluice-gateway/sluice/connectors/builtin"
 )
 
 func main() { os.Exit(execute()) }
 
 func execute() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := run.Signals(context.Background())
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	root := &cobra.Command{
 		Use:   "sluice",
 		Short: "A bridge between message brokers and the web",

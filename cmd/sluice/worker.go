@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -41,7 +39,7 @@ func (f *workerFlags) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	token, err := workernode.ReadToken(func(path string) (io.ReadCloser, error) { return os.Open(path) }, f.tokenFile)
+	token, err := workernode.ReadToken(f.tokenFile)
 	if err != nil {
 		return err
 	}

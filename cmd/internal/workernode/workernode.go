@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 
 	"github.com/nats-io/nats.go"
@@ -89,8 +90,8 @@ func newFeed(cfg Config, telemetry *config.Telemetry, w *dataplane.Worker) (*fee
 }
 
 // ReadToken reads a worker token file.
-func ReadToken(read func(path string) (io.ReadCloser, error), path string) (join.Token, error) {
-	f, err := read(path)
+func ReadToken(path string) (join.Token, error) {
+	f, err := os.Open(path)
 	if err != nil {
 		return join.Token{}, fmt.Errorf("worker token: %w; copy it from a control-plane node's data directory", err)
 	}
