@@ -41,7 +41,7 @@ const (
 	refreshAbsent = time.Second            // the same while a topic is missing
 )
 
-// liveFetchBytes bounds a fetch of the shared reader, in bytes. The ring's batches keep whole responses alive, so it must
+// liveFetchBytes bounds a fetch of the shared reader, in bytes of records. The ring's batches keep whole responses alive, so it must
 // be small beside the ring.
 const liveFetchBytes = 4 << 20
 
@@ -77,7 +77,7 @@ func missingTopic(topic string) *message.Failure {
 		Message: textInvalid + ": topic " + topic + " does not exist"}
 }
 
-// consumer makes a client that reads the partitions of lay from vec on.
+// consumer makes a client that reads the partitions of lay from vec on, about bytes of records at once.
 func (f *feed) consumer(role string, p *pulse, lay *layout, vec vector, bytes int, wait time.Duration) (*kgo.Client, error) {
 	from := map[string]map[int32]kgo.Offset{}
 	for i, p := range lay.places {
@@ -86,13 +86,15 @@ func (f *feed) consumer(role string, p *pulse, lay *layout, vec vector, bytes in
 		}
 		from[p.topic][p.partition] = kgo.NewOffset().At(vec.at(i))
 	}
+	a := newAppetite(bytes)
+	fetch, partition := a.limits()
 	return kgo.NewClient(append(f.e.clientOptions(role),
-		kgo.WithHooks(p),
+		kgo.WithHooks(p, a),
 		kgo.ConsumePartitions(from),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // what is lost is told, not passed over (repair)
 		kgo.KeepControlRecords(),                    // they move positions
-		kgo.FetchMaxBytes(int32(bytes)),
-		kgo.FetchMaxPartitionBytes(int32(max(bytes/2, 32<<10))),
+		kgo.FetchMaxBytes(fetch),
+		kgo.FetchMaxPartitionBytes(partition),
 		kgo.FetchMaxWait(wait),
 		kgo.BrokerMaxReadBytes(maxMessageBytes),
 		kgo.MaxDecompressBatchBytes(maxBatchBytes),
