@@ -35,6 +35,8 @@ type Env struct {
 	QoS   qos.Level
 	// Limits of the worker that connectors must keep.
 	Limits Limits
+	// DeadLetters tells an entrypoint whether Backend.DeadLetter leads anywhere.
+	DeadLetters bool
 	// Brokers maps broker addresses that samples use to others ("kafka:9092" to the embedded one); nil: none.
 	Brokers map[string]string
 }
@@ -64,6 +66,9 @@ type Backend interface {
 	Publish(ctx context.Context, x *exchange.Exchange, m *message.Message)
 	// Subscribe opens a subscription behind the subscribe flow. An error is a *message.Failure.
 	Subscribe(ctx context.Context, x *exchange.Exchange, o SubscribeOptions) (Subscription, error)
+	// DeadLetter sends m to the endpoint that the entrypoint's definition names for messages that cannot be delivered, on
+	// the terms of Publish. Where it names none (Env.DeadLetters), m.Done gets a failure.
+	DeadLetter(ctx context.Context, x *exchange.Exchange, m *message.Message)
 }
 
 // SubscribeOptions says where a subscription starts and who is woken.
@@ -76,6 +81,12 @@ type SubscribeOptions struct {
 	Wake func()
 	// Limit bounds how many messages will be taken; 0: no bound. Endpoints may use it to read less ahead.
 	Limit int
+	// Until ends the subscription (io.EOF) once everything before it was returned: a message id, or "@" and an RFC 3339
+	// time; empty: never. For endpoints that have positions.
+	Until string
+	// Instance names this subscriber among those that share its client identifier, the same after a restart of the worker, so
+	// that its share of the work waits for it no longer than it must (KIP-345); empty: it has no such name.
+	Instance string
 }
 
 // Subscription is one subscriber's ordered view of an endpoint. Methods are called by one goroutine at a time, except
@@ -86,8 +97,15 @@ type Subscription interface {
 	// Messages of other kinds than Data arrive alone, in their place in the order; GoAway is the last one. The Content of a
 	// Gap or a Notice is a JSON object. io.EOF instead of a Failure: the endpoint will never have another message.
 	Poll(max int) ([]message.Message, error)
-	// DeliveredThrough marks m, and everything polled before it, as delivered: what an automatic checkpoint may save.
+	// DeliveredThrough marks m, and everything polled before it, as delivered: what a checkpoint may save. Under auto it is
+	// called when m was written, under at-least-once only with proof that the client has it; under none and at-most-once it
+	// is not needed (there Poll itself saves, before it returns a message). The endpoint knows m by its Topic, Partition and
+	// Offset, so m may be a copy.
 	DeliveredThrough(m *message.Message)
+	// Acknowledge marks m alone as received by the client, in any order: for proofs that come per message under
+	// at-least-once. What lies before it may still be under way. Unlike the other methods it may be called from any
+	// goroutine, also while Poll runs, and after Close, where it has no effect.
+	Acknowledge(m *message.Message)
 	// AppendCursor appends the exact resume point after the last message that Poll returned, encoded as clients see it;
 	// nothing where the endpoint has no positions.
 	AppendCursor(dst []byte) []byte
@@ -123,6 +141,9 @@ type EntrypointType struct {
 	Criteria int // how specific Match is; higher is asked first (spec 2.0)
 	// Check decodes and validates a configuration: every problem, pointers relative to it.
 	Check func(cfg json.RawMessage) apidef.Problems
+	// CheckSubscription is Check for the configuration of a subscription (spec 2.5 entrypointConfiguration); nil: the
+	// entrypoint serves requests, not subscriptions.
+	CheckSubscription func(cfg json.RawMessage) apidef.Problems
 	// New builds the connector. It must not start goroutines, dial or listen.
 	New func(cfg json.RawMessage, env Env) (Entrypoint, error)
 }

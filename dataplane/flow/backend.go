@@ -64,6 +64,11 @@ func (b *backend) Subscribe(ctx context.Context, x *exchange.Exchange, o connect
 	return s, nil
 }
 
+// DeadLetter implements connectors.Backend.
+func (b *backend) DeadLetter(_ context.Context, _ *exchange.Exchange, m *message.Message) {
+	m.Done(noEndpoint())
+}
+
 // noEndpoint is the failure where no endpoint can do what the entrypoint asks (spec 3.0, 4.x).
 func noEndpoint() *message.Failure {
 	return &message.Failure{Status: fasthttp.StatusServiceUnavailable, Key: message.KeyNoEndpoint}

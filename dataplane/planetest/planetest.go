@@ -97,6 +97,9 @@ func (s *Subscription) Poll(most int) ([]message.Message, error) {
 // DeliveredThrough implements connectors.Subscription.
 func (s *Subscription) DeliveredThrough(*message.Message) {}
 
+// Acknowledge implements connectors.Subscription.
+func (*Subscription) Acknowledge(*message.Message) {}
+
 // AppendCursor implements connectors.Subscription.
 func (s *Subscription) AppendCursor(dst []byte) []byte { return dst }
 

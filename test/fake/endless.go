@@ -21,5 +21,6 @@ type endless []message.Message
 
 func (e endless) Poll(limit int) ([]message.Message, error) { return e[:min(limit, len(e))], nil }
 func (e endless) DeliveredThrough(*message.Message)         {}
+func (e endless) Acknowledge(*message.Message)              {}
 func (e endless) AppendCursor(dst []byte) []byte            { return dst }
 func (e endless) Close(context.Context)                     {}

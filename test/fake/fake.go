@@ -16,6 +16,17 @@ import (
 type Backend struct {
 	OnPublish   func(ctx context.Context, x *exchange.Exchange, m *message.Message)
 	OnSubscribe func(ctx context.Context, x *exchange.Exchange, o connectors.SubscribeOptions) (connectors.Subscription, error)
+	// OnDeadLetter takes dead letters; nil: they are acknowledged.
+	OnDeadLetter func(ctx context.Context, x *exchange.Exchange, m *message.Message)
+}
+
+// DeadLetter implements connectors.Backend.
+func (b *Backend) DeadLetter(ctx context.Context, x *exchange.Exchange, m *message.Message) {
+	if b.OnDeadLetter == nil {
+		m.Done(nil)
+		return
+	}
+	b.OnDeadLetter(ctx, x, m)
 }
 
 // Publish implements connectors.Backend.
@@ -46,14 +57,15 @@ type Subscription struct {
 
 	mu sync.Mutex
 	// guards the following
-	options   connectors.SubscribeOptions
-	queue     []message.Message
-	err       error
-	last      *message.Message
-	delivered *message.Message
-	polls     int
-	closed    bool
-	opened    bool
+	options      connectors.SubscribeOptions
+	queue        []message.Message
+	err          error
+	last         *message.Message
+	acknowledged []int64
+	delivered    *message.Message
+	polls        int
+	closed       bool
+	opened       bool
 }
 
 // NewSubscription returns a subscription with nothing to give yet.
@@ -137,6 +149,20 @@ func (s *Subscription) DeliveredThrough(m *message.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.delivered = m
+}
+
+// Acknowledge implements connectors.Subscription.
+func (s *Subscription) Acknowledge(m *message.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.acknowledged = append(s.acknowledged, m.Offset)
+}
+
+// Acknowledged returns the offsets that were acknowledged one by one, in that order.
+func (s *Subscription) Acknowledged() []int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]int64(nil), s.acknowledged...)
 }
 
 // Delivered returns the offset of the last message reported as delivered; -1: none.

@@ -44,6 +44,9 @@ func (s *subscription) DeliveredThrough(m *message.Message) {
 	s.handed = s.handed[:rest]
 }
 
+// Acknowledge implements connectors.Subscription.
+func (s *subscription) Acknowledge(m *message.Message) { s.DeliveredThrough(m) }
+
 // find looks for a message from the newest view back: what was delivered is nearly always the last that was handed out.
 func (s *subscription) find(m mark) (h, i int) {
 	for h := len(s.handed) - 1; h >= 0; h-- {

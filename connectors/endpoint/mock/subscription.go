@@ -69,6 +69,9 @@ func (s *subscription) wait() error {
 // DeliveredThrough implements connectors.Subscription: nothing is saved.
 func (s *subscription) DeliveredThrough(*message.Message) {}
 
+// Acknowledge implements connectors.Subscription.
+func (*subscription) Acknowledge(*message.Message) {}
+
 // AppendCursor implements connectors.Subscription.
 func (s *subscription) AppendCursor(dst []byte) []byte {
 	if s.next == 0 {
