@@ -44,7 +44,7 @@ func FuzzReader(f *testing.F) {
 	f.Add([]byte("\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, input []byte) {
 		const most = 64
-		r := newReader(bytes.NewReader(input), most)
+		r := newReader(bytes.NewReader(input), most, false)
 		defer r.release()
 		for {
 			op, payload, err := r.next()
@@ -96,7 +96,7 @@ func TestReader_Allocations(t *testing.T) {
 		input = append(input, "\x82\x81\x00\x00\x00\x00x"...)
 	}
 	src := bytes.NewReader(input)
-	r := newReader(src, 1<<10)
+	r := newReader(src, 1<<10, false)
 	defer r.release()
 	n := testing.AllocsPerRun(900, func() {
 		for range 2 {
@@ -114,7 +114,7 @@ func BenchmarkReader(b *testing.B) {
 	payload := bytes.Repeat([]byte("x"), 1024)
 	frame := append([]byte("\x82\xfe\x04\x00\x01\x02\x03\x04"), payload...)
 	src := &repeat{frame: frame}
-	r := newReader(src, 1<<20)
+	r := newReader(src, 1<<20, false)
 	defer r.release()
 	b.SetBytes(int64(len(frame)))
 	b.ReportAllocs()
