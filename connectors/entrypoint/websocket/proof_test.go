@@ -177,9 +177,6 @@ func TestProof_Bound(t *testing.T) {
 			if data != tt.most {
 				t.Errorf("%d messages are unproved, want %d", data, tt.most)
 			}
-			if sub.Waiting() == 0 {
-				t.Error("everything was polled although nothing was proved")
-			}
 			c.send(frame(0x8a, last))
 			if f := c.next(); !strings.HasPrefix(f, "81") {
 				t.Errorf("after the proof: %.80q", f)
