@@ -1,10 +1,36 @@
 package websocket
 
 import (
+	"context"
+	"net"
 	"time"
 
+	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/qos/exchange"
 	"github.com/sluice-gateway/sluice/qos/message"
 )
+
+// ServePipe serves one end of a pipe as a connection whose handshake is done, but for a last line end, and
+// returns the other end. done is closed when
+// everything about it has ended. sub nil: the client does not subscribe.
+func ServePipe(ctx context.Context, e *Entrypoint, x *exchange.Exchange, b connectors.Backend, sub connectors.Subscription) (client net.Conn, done <-chan struct{}) {
+	client, server := net.Pipe()
+	c := newConn(e, x, b)
+	if sub != nil {
+		_, err := b.Subscribe(ctx, x, connectors.SubscribeOptions{Wake: c.wake.Wake})
+		if err != nil {
+			panic(err)
+		}
+		c.subscribe(sub)
+	}
+	c.member = e.Enter()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c.serve(ctx, server, []byte("\n")) // the end of the handshake's answer
+	}()
+	return client, ended
+}
 
 // Impatient makes e give up on clients and brokers after d.
 func Impatient(e *Entrypoint, d time.Duration) {

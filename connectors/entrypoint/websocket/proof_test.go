@@ -185,52 +185,6 @@ func TestProof_Bound(t *testing.T) {
 	}
 }
 
-// A client that reads, and never answers, is cut, and nothing counts as delivered.
-func TestProof_NeverComes(t *testing.T) {
-	t.Parallel()
-	e := build(t, "")
-	websocket.Proving(e, 50*time.Millisecond, time.Second)
-	sub := fake.NewSubscription()
-	c := dialRaw(t, fake.ServeLevel(t, e, sub.Backend(), qos.AtLeastOnce))
-	sub.Push(numbered(1, 3, "x")...)
-	c.proofOf(3)
-	if f := c.next(); !strings.Contains(f, "EOF") && !strings.Contains(f, "reset") {
-		t.Errorf("%q", f)
-	}
-	fake.Within(t, "close", sub.Closed)
-	if d := sub.Delivered(); d != -1 {
-		t.Errorf("delivered through %d", d)
-	}
-}
-
-// An API that stops waits a while for the proof of what it sent, and no longer.
-func TestProof_Stop(t *testing.T) {
-	t.Parallel()
-	for _, proves := range []bool{true, false} {
-		e := build(t, "")
-		websocket.Proving(e, time.Minute, 100*time.Millisecond)
-		sub := fake.NewSubscription()
-		s := fake.ServeLevel(t, e, sub.Backend(), qos.AtLeastOnce)
-		c := dialRaw(t, s)
-		sub.Push(numbered(1, 3, "x")...)
-		ping := c.proofOf(3)
-		s.Stop(message.ErrRedeploy)
-		want := int64(-1)
-		if proves {
-			want = 3
-			c.send(frame(0x8a, ping))
-		}
-		if f := c.next(); f != "88 1012 Service Restart" {
-			t.Errorf("%q", f)
-		}
-		_ = c.Close()
-		fake.Within(t, "close", sub.Closed)
-		if d := sub.Delivered(); d != want {
-			t.Errorf("delivered through %d, want %d", d, want)
-		}
-	}
-}
-
 // Proof that arrives between our close frame and the client's still counts.
 func TestProof_AfterTheClose(t *testing.T) {
 	t.Parallel()
@@ -274,36 +228,4 @@ func TestProof_OtherLevels(t *testing.T) {
 			}
 		})
 	}
-}
-
-// A client whose frames wait for the broker cannot be heard proving, and is not cut for that.
-func TestProof_WhileThePublisherWaits(t *testing.T) {
-	t.Parallel()
-	e := build(t, "")
-	websocket.Proving(e, 50*time.Millisecond, time.Second)
-	sub, b := watch()
-	held := make(chan *message.Message, 100)
-	b.OnPublish = func(_ context.Context, _ *exchange.Exchange, m *message.Message) { held <- m }
-	c := dialRaw(t, fake.ServeLevel(t, e, b, qos.AtLeastOnce))
-	big := frame(0x81, strings.Repeat("x", 60<<10))
-	for range 17 { // the last one has to wait
-		c.send(big)
-	}
-	var first []*message.Message
-	for range 16 {
-		first = append(first, <-held)
-	}
-	sub.Push(numbered(1, 1, "x")...)
-	ping := c.proofOf(1)
-	_ = c.SetReadDeadline(time.Now().Add(300 * time.Millisecond)) // several times what a proof may take
-	if f := c.next(); !strings.Contains(f, "timeout") {
-		t.Fatalf("%q", f)
-	}
-	_ = c.SetReadDeadline(time.Now().Add(fake.Patience))
-	c.send(frame(0x8a, ping))
-	for _, m := range first {
-		m.Done(nil)
-	}
-	(<-held).Done(nil)
-	until(t, sub.delivered, 1)
 }

@@ -141,7 +141,7 @@ func (c *conn) takeControl(dst []byte) ([]byte, *closing) {
 }
 
 // leave begins the end of the connection: nothing more is published, and the close frame waits for the acknowledgements of
-// what was, and for the client's proof of what it was sent; patient: as long as it takes.
+// what was, and for the client's proof of what it was sent; patient: as long as it takes. The writer calls it.
 func (c *conn) leave(end closing, patient bool) {
 	c.mu.Lock()
 	if c.leaving == nil {
@@ -153,7 +153,6 @@ func (c *conn) leave(end closing, patient bool) {
 	c.endIfSettled()
 	c.mu.Unlock()
 	c.acked.Wake()
-	c.wake.Wake()
 }
 
 // endIfSettled makes what the connection leaves with its end, once nothing is waited for. Called with mu held.
