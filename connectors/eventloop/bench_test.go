@@ -41,6 +41,8 @@ func (s *burst) Next(o *eventloop.Output) eventloop.State {
 	return eventloop.More
 }
 
+func (s *burst) Written() {}
+
 func (s *burst) Input([]byte) error { return nil }
 
 func (s *burst) Ended(error) {

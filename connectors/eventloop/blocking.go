@@ -6,8 +6,6 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
-
-	"github.com/sluice-gateway/sluice/connectors/httpfront"
 )
 
 // blocking drives one connection from a goroutine of its own, which reads while it waits: a wake ends the read by its
@@ -16,7 +14,8 @@ import (
 // The order that makes a wake impossible to lose: the goroutine sets waiting, then the deadline, then looks at queued; who
 // wakes sets queued, then looks at waiting, then moves the deadline.
 type blocking struct {
-	conn    *httpfront.Conn
+	nc      net.Conn
+	timeout time.Duration
 	waiting atomic.Bool
 	in      []byte
 	ignored int
@@ -35,15 +34,16 @@ func newBlocking(nc net.Conn, o Options) *blocking {
 	if o.Input {
 		size = 4 << 10
 	}
-	return &blocking{conn: httpfront.NewConn(nc, o.WriteTimeout), in: make([]byte, size)}
+	return &blocking{nc: nc, timeout: o.WriteTimeout, in: make([]byte, size)}
 }
 
 // push implements driver.
 func (b *blocking) push(c *Conn) {
-	if c.cut.Load() {
-		b.conn.Cut()
-	} else if b.waiting.Load() {
-		_ = b.conn.SetReadDeadline(longAgo) // fails only on a closed connection, whose wait has ended
+	switch { // a deadline is refused only by a closed connection, whose goroutine has ended
+	case c.cut.Load():
+		_ = b.nc.SetDeadline(longAgo)
+	case b.waiting.Load():
+		_ = b.nc.SetReadDeadline(longAgo)
 	}
 }
 
@@ -60,17 +60,17 @@ func (b *blocking) run(c *Conn) {
 
 func (b *blocking) drive(c *Conn) error {
 	var o Output
-	for {
+	for !c.cut.Load() {
 		c.queued.Store(false)
 		o.reset(time.Now())
 		state := c.h.Next(&o)
 		for i := range o.pieces {
-			if _, err := b.conn.Write(o.bytes(i)); err != nil {
-				if errors.Is(err, os.ErrDeadlineExceeded) {
-					err = ErrSlow
-				}
+			if err := b.write(c, o.bytes(i)); err != nil {
 				return err
 			}
+		}
+		if o.size > 0 {
+			c.h.Written()
 		}
 		switch state {
 		case Close:
@@ -81,19 +81,44 @@ func (b *blocking) drive(c *Conn) error {
 			}
 		}
 	}
+	return ErrCut
+}
+
+// write sends all of p. It goes on as long as the client takes some of it within the timeout.
+func (b *blocking) write(c *Conn, p []byte) error {
+	for len(p) > 0 {
+		if b.timeout > 0 {
+			if err := b.nc.SetWriteDeadline(time.Now().Add(b.timeout)); err != nil {
+				return err
+			}
+		}
+		if c.cut.Load() { // Cut sets its deadline after the flag: either this sees the flag or that deadline comes later
+			return ErrCut
+		}
+		n, err := b.nc.Write(p)
+		p = p[n:]
+		switch {
+		case err == nil, n > 0 && errors.Is(err, os.ErrDeadlineExceeded):
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return ErrSlow
+		default:
+			return err
+		}
+	}
+	return nil
 }
 
 // wait reads until there is something to do.
 func (b *blocking) wait(c *Conn, due time.Time) error {
 	b.waiting.Store(true)
 	defer b.waiting.Store(false)
-	if err := b.conn.SetReadDeadline(due); err != nil {
+	if err := b.nc.SetReadDeadline(due); err != nil {
 		return err
 	}
-	if c.queued.Load() {
+	if c.queued.Load() || c.cut.Load() {
 		return nil
 	}
-	n, err := b.conn.Read(b.in)
+	n, err := b.nc.Read(b.in)
 	switch {
 	case n > 0 && c.opts.Input:
 		if bad := c.h.Input(b.in[:n]); bad != nil {

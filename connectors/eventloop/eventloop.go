@@ -16,6 +16,8 @@ type Handler interface {
 	// Next adds what is to be written now to o, about MaxWrite bytes, and says how it goes on. It is called after a
 	// wake, when o.Due's time has come, and again after More once everything was taken by the connection.
 	Next(o *Output) State
+	// Written is told that the connection has taken all that the last Next added, where that was anything.
+	Written()
 	// Input is told what the peer sent; only where the connection was added with input. The bytes are valid during the call.
 	// An error ends the connection.
 	Input(p []byte) error

@@ -87,9 +87,6 @@ func (l *Loop) Add(c *Conn, nc net.Conn, h Handler, o Options) {
 	l.mu.Unlock()
 	b := newBlocking(nc, o)
 	c.driver.Store(&driverBox{b})
-	if c.cut.Load() {
-		b.conn.Cut()
-	}
 	go func() { // ended by its connection; Run waits for it
 		defer l.wg.Done()
 		b.run(c)
