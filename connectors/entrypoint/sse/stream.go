@@ -11,7 +11,9 @@ import (
 
 	"github.com/sluice-gateway/sluice/connectors"
 	"github.com/sluice-gateway/sluice/connectors/httpfront"
+	"github.com/sluice-gateway/sluice/qos"
 	"github.com/sluice-gateway/sluice/qos/exchange"
+	"github.com/sluice-gateway/sluice/qos/message"
 )
 
 // Bounds of the reconnection time that clients are given, in milliseconds (spec 2.3): random, so that the clients of a
@@ -29,6 +31,7 @@ type stream struct {
 	parked   httpfront.Parked
 	pump     httpfront.Pump
 	framer   framer
+	receipts *httpfront.Receipts // under at-least-once; else nil
 
 	head         []byte // status line and headers, until they are sent
 	chunked      bool   // HTTP/1.1
@@ -61,8 +64,12 @@ func (s *stream) serve(ctx context.Context, c net.Conn) {
 	conn := httpfront.NewConn(c, s.writeTimeout)
 	s.member.Attach(conn)
 	s.parked.Attach(conn)
+	if s.exchange.QoS == qos.AtLeastOnce {
+		s.receipts = conn.Receipts()
+	}
 	stop := context.AfterFunc(ctx, s.parked.Wake)
 	s.run(ctx, conn)
+	s.report() // what was acknowledged before the end counts; what was not comes again
 	stop()
 	s.parked.Release()
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
@@ -92,10 +99,15 @@ func (s *stream) run(ctx context.Context, conn *httpfront.Conn) {
 		if state == httpfront.More {
 			continue
 		}
-		switch s.parked.Wait(silentSince.Add(s.heartbeat)) {
+		beat := silentSince.Add(s.heartbeat)
+		switch s.parked.Wait(s.nextLook(beat)) {
 		case httpfront.Gone:
 			return
 		case httpfront.TimedOut:
+			s.report()
+			if time.Now().Before(beat) {
+				continue
+			}
 			if _, err := conn.Write(s.appendChunk(nil, []byte(":\n\n"))); err != nil {
 				return
 			}
@@ -127,8 +139,35 @@ func (s *stream) send(ctx context.Context, conn *httpfront.Conn) (httpfront.Stat
 	if _, err := conn.Write(out); err != nil {
 		return state, false, err
 	}
-	s.pump.Written()
+	if m := s.pump.Written(); m != nil {
+		s.proven(s.receipts.Mark(m, time.Now()))
+	}
 	return state, true, nil
+}
+
+// nextLook returns when the stream has something to do although nothing comes: a beat is due or, where that is earlier, the
+// client's TCP is looked at.
+func (s *stream) nextLook(beat time.Time) time.Time {
+	if s.receipts == nil {
+		return beat
+	}
+	if look := s.receipts.Next(); !look.IsZero() && look.Before(beat) {
+		return look
+	}
+	return beat
+}
+
+// report tells the subscription what is proven by now.
+func (s *stream) report() {
+	if s.receipts != nil {
+		s.proven(s.receipts.Proven(time.Now()))
+	}
+}
+
+func (s *stream) proven(m *message.Message) {
+	if m != nil {
+		s.sub.DeliveredThrough(m)
+	}
 }
 
 // appendRetry appends a random reconnection time.
