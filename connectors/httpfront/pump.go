@@ -19,6 +19,13 @@ type Framer interface {
 	AppendEnd(dst []byte, f *message.Failure, reason message.Reason, cursor []byte) []byte
 }
 
+// SharedFramer is a Framer whose messages are the same for all clients of one form.
+type SharedFramer interface {
+	Framer
+	// Form names the form: AppendMessage and all that it depends on. It is comparable.
+	Form() any
+}
+
 // Pump moves one subscription into one connection: what waits is framed up to one write's worth, what does not fit stays
 // a view of shared memory, and nothing else is queued. One goroutine uses it.
 type Pump struct {
@@ -102,11 +109,15 @@ func (p *Pump) Failure() *message.Failure { return p.failure }
 func (p *Pump) Written() *message.Message {
 	m := p.delivered
 	p.delivered = nil
+	return written(p.sub, p.level, m)
+}
+
+func written(sub connectors.Subscription, level qos.Level, m *message.Message) *message.Message {
 	switch {
 	case m == nil:
-	case p.level == qos.Auto:
-		p.sub.DeliveredThrough(m)
-	case p.level == qos.AtLeastOnce:
+	case level == qos.Auto:
+		sub.DeliveredThrough(m)
+	case level == qos.AtLeastOnce:
 		return m
 	}
 	return nil

@@ -67,9 +67,6 @@ func NewReceipts(c net.Conn) *Receipts {
 	return r
 }
 
-// Receipts watches c.
-func (c *Conn) Receipts() *Receipts { return NewReceipts(c.raw) }
-
 // Mark says that m, and everything before it, was written just now, to the last byte. It keeps where m lies, not m. It
 // returns what Proven returns.
 func (r *Receipts) Mark(m *message.Message, now time.Time) *message.Message {
@@ -99,6 +96,9 @@ func (r *Receipts) Proven(now time.Time) *message.Message {
 
 // Next returns when to call Proven; zero: nothing is unproven.
 func (r *Receipts) Next() time.Time { return r.next }
+
+// After returns what Next will be after a Mark at the time given.
+func (r *Receipts) After(now time.Time) time.Time { return now.Add(firstPause) }
 
 func (r *Receipts) add(m mark) {
 	if len(r.marks) == maxMarks {
