@@ -80,6 +80,7 @@ func TestEntrypoint_AtLeastOnceWithoutProof(t *testing.T) {
 	t.Parallel()
 	const messages, size = 16 << 10, 2 << 10 // more than all socket buffers
 	const polled = 256                       // messages of one Poll, 512 KiB
+	const most = polled * 3 / 4              // more than a client's kernel takes unread, less than is written by the next Poll
 	content := strings.Repeat("x", size)
 	for _, leaves := range []bool{true, false} {
 		t.Run(map[bool]string{true: "leaves", false: "reads at last"}[leaves], func(t *testing.T) {
@@ -92,7 +93,6 @@ func TestEntrypoint_AtLeastOnceWithoutProof(t *testing.T) {
 			c := s.Dial()
 			_, _ = io.WriteString(c, get+"\r\n")
 			fake.Within(t, "subscribe", sub.Opened)
-			// Beyond the second Poll all of the first one was written, which is more than the client's kernel takes unread.
 			end := time.Now().Add(fake.Patience)
 			for messages-sub.Waiting() <= polled {
 				if time.Now().After(end) {
@@ -100,13 +100,13 @@ func TestEntrypoint_AtLeastOnceWithoutProof(t *testing.T) {
 				}
 				runtime.Gosched()
 			}
-			if got := sub.Delivered(); got >= polled-1 {
+			if got := sub.Delivered(); got >= most {
 				t.Errorf("%d messages are delivered although the client read nothing", got+1)
 			}
 			if leaves {
 				_ = c.Close()
 				fake.Within(t, "close", sub.Closed)
-				if got := sub.Delivered(); got >= polled-1 {
+				if got := sub.Delivered(); got >= most {
 					t.Errorf("%d messages are delivered at the end", got+1)
 				}
 				return
