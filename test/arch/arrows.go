@@ -10,7 +10,7 @@ import (
 var arrows = map[string][]string{
 	"cmd": {"cmd/...", "controlplane/...", "dataplane/...", "connectors", "connectors/builtin", "policies",
 		"policies/builtin", "qos/...", "proto/..."},
-	"dataplane":    {"dataplane/...", "connectors", "policies", "qos/...", "proto/..."},
+	"dataplane":    {"dataplane/...", "connectors", "connectors/eventloop", "policies", "qos/...", "proto/..."},
 	"controlplane": {"controlplane/...", "proto/..."},
 	"connectors":   {"connectors/...", "qos/...", "proto/..."},
 	"policies":     {"policies/...", "qos/...", "proto/..."},
