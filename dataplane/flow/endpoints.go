@@ -76,6 +76,10 @@ func (b *builder) pool(group int, level qos.Level) *pool {
 		if !b.forTenant(&g.Endpoints[j]) {
 			continue
 		}
+		if typ := g.Endpoints[0].Type; g.Endpoints[j].Type != typ {
+			b.fail(fmt.Sprintf("/endpointGroups/%d/endpoints/%d/type", group, j), codeEndpoint, "must be %s, the type of its group, not %s", typ, g.Endpoints[j].Type)
+			return nil
+		}
 		m := b.member(group, j, level)
 		if m == nil {
 			return nil

@@ -62,6 +62,11 @@ func TestNew_Refuses(t *testing.T) {
 		{"listener of another type", func(a *apidef.API) { a.Listeners[0].Type = apidef.ListenerSubscription }, []string{"/plans  has no published push plan", "/listeners/0/entrypoints/0/type"}},
 		{"path", func(a *apidef.API) { a.Listeners[0].Paths[0].Path = "/a" }, []string{"/listeners/0/paths/0  unusable path"}},
 		{"no endpoint", func(a *apidef.API) { a.EndpointGroups = nil }, []string{"/listeners/0/entrypoints/0/type  no endpoint of this API"}},
+		{"endpoints of two types", func(a *apidef.API) {
+			a.EndpointGroups[0].Endpoints = append(a.EndpointGroups[0].Endpoints, apidef.Endpoint{Name: "other", Type: "kafka"})
+		}, []string{"/endpointGroups/0/endpoints/1/type  must be mock, the type of its group, not kafka", `/endpointGroups/0/endpoints/1/type  endpoint "kafka" is not served`}},
+		{"no such load balancer", func(a *apidef.API) { a.EndpointGroups[0].LoadBalancer = &apidef.LoadBalancer{Type: "best"} },
+			[]string{`/endpointGroups/0/loadBalancer/type  "best" is no load balancer`}},
 		{"endpoint configuration", func(a *apidef.API) { a.EndpointGroups[0].Endpoints[0].Configuration = json.RawMessage(`{"bad":1}`) },
 			[]string{"/endpointGroups/0/endpoints/0/configuration/bad  is bad"}},
 		{"inherited configuration", func(a *apidef.API) {

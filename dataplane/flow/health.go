@@ -34,8 +34,9 @@ type member struct {
 
 // health is what the last attempts to reach an endpoint say of it. Nobody asks the endpoint: what clients met is the proof.
 type health struct {
-	failures atomic.Int32 // in a row, not counting those that came while it rested
+	failures atomic.Int32 // in a row; of those that came while it rested only that of the one that tried
 	retryAt  atomic.Int64 // Unix nanoseconds: until then it rests
+	trying   atomic.Bool  // one exchange tries it, since its rest was over
 }
 
 // up tells whether the endpoint can be expected to work.
@@ -50,7 +51,11 @@ func (h *health) claim(now time.Time) bool {
 		return true
 	}
 	until := h.retryAt.Load()
-	return now.UnixNano() >= until && h.retryAt.CompareAndSwap(until, now.Add(restOf(n)).UnixNano())
+	if now.UnixNano() < until || !h.retryAt.CompareAndSwap(until, now.Add(restOf(n)).UnixNano()) {
+		return false
+	}
+	h.trying.Store(true)
+	return true
 }
 
 // saw takes note of how an attempt to use the endpoint ended. Only failures of the connection say that it is away: any
@@ -67,7 +72,7 @@ func (h *health) saw(err error) {
 		return
 	}
 	now := time.Now()
-	if h.failures.Load() != 0 && now.UnixNano() < h.retryAt.Load() {
+	if h.failures.Load() != 0 && now.UnixNano() < h.retryAt.Load() && !h.trying.Swap(false) {
 		return // one of many that failed for one reason
 	}
 	h.retryAt.Store(now.Add(restOf(h.failures.Load() + 1)).UnixNano())
