@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/sluice-gateway/sluice/connectors"
 	"github.com/sluice-gateway/sluice/dataplane/flow"
@@ -149,6 +150,30 @@ func TestPush_DrainsPolitely(t *testing.T) {
 	}
 	if err := api.Push(t.Context(), push(&connectors.Dispatch{Plan: planetest.PushPlan})); !errors.Is(err, flow.ErrDraining) {
 		t.Errorf("after the end: %v", err)
+	}
+}
+
+// TestPush_WhoDoesNotEndIsCutOff: a connector that breaks its promise does not keep the revision alive.
+func TestPush_WhoDoesNotEndIsCutOff(t *testing.T) {
+	t.Parallel()
+	begun, leave := make(chan struct{}), make(chan struct{})
+	cfg := planetest.WithPush(planetest.Config(nil, nil, nil), &planetest.Dispatcher{
+		DispatchFunc: func(context.Context, *exchange.Exchange, *connectors.Dispatch, connectors.Backend) error {
+			close(begun)
+			<-leave
+			return nil
+		}})
+	cfg.Limits.Drain = 10 * time.Millisecond
+	api, end := serve(t, cfg, planetest.PushAPI())
+	done := make(chan error, 1)
+	go func() { done <- api.Push(t.Context(), push(&connectors.Dispatch{Plan: planetest.PushPlan})) }()
+	<-begun
+	if err := end(nil); !errors.Is(err, flow.ErrCutOff) {
+		t.Errorf("error %v", err)
+	}
+	close(leave)
+	if err := <-done; !errors.Is(err, flow.ErrEnded) {
+		t.Errorf("error %v", err)
 	}
 }
 
