@@ -216,7 +216,7 @@ func TestBalance_WhoIsAwayRests(t *testing.T) {
 		}
 		f.fail["a"], f.fail["b"] = errAway, errAway
 		f.wantPublished("the secondary serves when no primary can", 5, "abccc")
-		f.fail["c"] = errAway
+		f.fail["c"] = &message.Failure{Status: 504, Key: message.KeyOutcomeUnknown, Unknown: true}
 		f.publish(1)
 		f.wantPublished("all away: a primary may be back", 4, "abab")
 	})

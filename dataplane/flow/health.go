@@ -58,8 +58,8 @@ func (h *health) claim(now time.Time) bool {
 	return true
 }
 
-// saw takes note of how an attempt to use the endpoint ended. Only failures of the connection say that it is away: any
-// other answer may be the client's fault, and says nothing.
+// saw takes note of how an attempt to use the endpoint ended. Only failures of the connection, and answers that did not come
+// in time, say that it is away: any other may be the client's fault, and says nothing.
 func (h *health) saw(err error) {
 	if err == nil {
 		if h.failures.Load() != 0 {
@@ -68,7 +68,7 @@ func (h *health) saw(err error) {
 		return
 	}
 	var f *message.Failure
-	if !errors.As(err, &f) || f.Key != message.KeyConnectionFailed && f.Key != message.KeyConnectionClosed {
+	if !errors.As(err, &f) || !f.Unknown && f.Key != message.KeyConnectionFailed && f.Key != message.KeyConnectionClosed {
 		return
 	}
 	now := time.Now()
