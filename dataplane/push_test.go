@@ -2,6 +2,7 @@ package dataplane_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,11 +22,12 @@ func pushed(revision uint64) reactor.Update {
 
 // delivery is a fake connector's run, as the test sees it.
 type delivery struct {
-	id       string
-	revision uint64
-	instance string
-	ended    chan struct{} // closed when it was told to go
-	leave    chan struct{} // closed by the test: what is under way has ended
+	id        string
+	revision  uint64
+	instance  string
+	attempted func(connectors.Attempt)
+	ended     chan struct{} // closed when it was told to go
+	leave     chan struct{} // closed by the test: what is under way has ended
 }
 
 // pusher is a worker that pushes, and a value whenever a subscription of it changes its state.
@@ -42,7 +44,7 @@ func pushNode(t *testing.T, runs chan *delivery) *pusher {
 			if d.ID == "mad" {
 				panic("a connector's mistake")
 			}
-			run := &delivery{id: d.ID, revision: x.API.Revision, instance: d.Instance, ended: make(chan struct{}), leave: make(chan struct{})}
+			run := &delivery{id: d.ID, revision: x.API.Revision, instance: d.Instance, attempted: d.Attempted, ended: make(chan struct{}), leave: make(chan struct{})}
 			runs <- run
 			<-ctx.Done()
 			close(run.ended)
@@ -144,4 +146,39 @@ func TestWorker_StopWaitsForDeliveries(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Error(err)
 	}
+}
+
+func TestAdmin_ShowsPushSubscriptions(t *testing.T) {
+	runs := make(chan *delivery, 1)
+	n := pushNode(t, runs)
+	n.Apply(t.Context(), pushed(1))
+	n.Subscriptions().Apply(t.Context(), []*bundle.Subscription{planetest.Subscribed("s", "a"), planetest.Subscribed("away", "b")}, nil, true)
+	run := <-runs
+	run.attempted(connectors.Attempt{Message: "orders-0-7", Number: 2, Status: 503, Err: "busy", Took: 1500 * time.Microsecond, Outcome: connectors.Retried})
+	n.state("s", dispatch.Running)
+	n.state("away", dispatch.Waiting)
+	for _, c := range []struct {
+		path, authorization string
+		status              int
+		contains            string
+	}{
+		{"/_node/subscriptions", "", 401, "Unauthorized"},
+		{"/_node/subscriptions", bearer, 200, `"failureCause": "the API is not deployed here"`},
+		{"/_node/subscriptions/s", bearer, 200, `"state": "running"`},
+		{"/_node/subscriptions/s", bearer, 200, `"tookMs": 1.5,
+      "message": "orders-0-7",
+      "number": 2,
+      "status": 503,
+      "error": "busy",
+      "outcome": "retried",
+      "messages": 1,`},
+		{"/_node/subscriptions/nobody", bearer, 404, ""},
+		{"/_node/metrics/prometheus", bearer, 200, `sluice_dispatch_subscriptions{otel_scope_name="github.com/sluice-gateway/sluice/dataplane",otel_scope_schema_url="",otel_scope_version="",state="running"} 1`},
+		{"/_node/metrics/prometheus", bearer, 200, `outcome="retried"} 1`},
+	} {
+		if s, b := n.ask(c.path, c.authorization); s != c.status || !strings.Contains(b, c.contains) {
+			t.Errorf("%s: %d, want %d and %q in:\n%s", c.path, s, c.status, c.contains, b)
+		}
+	}
+	close(run.leave)
 }

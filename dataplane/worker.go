@@ -119,7 +119,7 @@ func New(cfg Config, deps Deps) (*Worker, error) {
 	}
 	if deps.Admin != nil { // first, so that a worker that drains can still be asked
 		a, err := admin.New(admin.Config{ID: cfg.ID, Name: cfg.Name, Version: cfg.Version, Token: cfg.AdminToken}, deps.Admin,
-			admin.Deps{APIs: w.reactor, Ready: w.Ready, Probes: w.probes(deps.Probes), Gatherer: deps.Gatherer, Log: deps.Log})
+			admin.Deps{APIs: w.reactor, Subscriptions: w.dispatch, Ready: w.Ready, Probes: w.probes(deps.Probes), Gatherer: deps.Gatherer, Log: deps.Log})
 		if err != nil {
 			return nil, err
 		}
