@@ -254,7 +254,7 @@ func TestDispatcher_TechnicalFailuresAreTriedAgain(t *testing.T) {
 			if len(begun) == 10 {
 				time.Sleep(time.Hour) // it works, for a time
 			}
-			return &message.Failure{Status: 503, Key: message.KeyConnectionFailed, Message: "away"}
+			return &message.Failure{Status: 503, Key: message.KeyConnectionFailed, Message: "away", Retry: true}
 		}
 		b.apply(sub("s"))
 		b.want("after the first failure", "s retrying: away (FAILURE_ENDPOINT_CONNECTION_FAILED)")
@@ -278,7 +278,7 @@ func TestDispatcher_TechnicalFailuresAreTriedAgain(t *testing.T) {
 func TestDispatcher_BusinessFailuresAreNot(t *testing.T) {
 	in(t, dispatch.Config{}, func(b *bed) {
 		b.run = func(context.Context, *flow.Push) error {
-			return fmt.Errorf("deliver: %w", &message.Failure{Status: 401, Message: "Unauthorized", Final: true})
+			return fmt.Errorf("deliver: %w", &message.Failure{Status: 401, Message: "Unauthorized"})
 		}
 		nameless := sub("nameless")
 		nameless.EntrypointID = ""

@@ -115,7 +115,7 @@ func (d *Dispatcher) try(ctx context.Context, j *job, s *spec) {
 		case errors.Is(err, reactor.ErrNotDeployed), errors.Is(err, flow.ErrNoPush):
 			d.become(j, Waiting, err.Error())
 			wait = -1
-		case errors.As(err, &f) && !f.Retry():
+		case errors.As(err, &f) && !f.Retry:
 			d.log.Warn("push subscription failed", "subscription", j.id, "replay", j.replay, "api", s.API, "err", err)
 			d.become(j, Failed, err.Error())
 			return

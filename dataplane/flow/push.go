@@ -75,7 +75,7 @@ func (a *API) dispatch(ctx context.Context, e *pushEntrypoint, p *Push) (err err
 				a.log.Error("panic contained", "subscription", p.Dispatch.ID, "err", r, "count", n, "stack", string(debug.Stack()))
 			}
 			err = &message.Failure{Status: fasthttp.StatusInternalServerError, Key: message.KeyUnknownError,
-				Message: fasthttp.StatusMessage(fasthttp.StatusInternalServerError), Err: fmt.Errorf("panic: %v", r)}
+				Message: fasthttp.StatusMessage(fasthttp.StatusInternalServerError), Err: fmt.Errorf("panic: %v", r), Retry: true}
 		}
 	}()
 	return e.dispatcher.Dispatch(ctx, p.Exchange, p.Dispatch, e.backend)

@@ -59,13 +59,13 @@ func TestPush_Serves(t *testing.T) {
 				return err
 			}
 			sub.Close(ctx)
-			return &message.Failure{Status: 401, Final: true}
+			return &message.Failure{Status: 401}
 		}}), def)
 	p := push(&connectors.Dispatch{ID: "s", Plan: planetest.PushPlan})
 	begun := 0
 	p.Begun = func() { begun++ }
 	var f *message.Failure
-	if err := api.Push(t.Context(), p); !errors.As(err, &f) || f.Retry() || begun != 1 {
+	if err := api.Push(t.Context(), p); !errors.As(err, &f) || f.Retry || begun != 1 {
 		t.Errorf("error %v, begun %d times", err, begun)
 	}
 }
@@ -89,7 +89,7 @@ func TestPush_APanicIsAFailure(t *testing.T) {
 		DispatchFunc: func(context.Context, *exchange.Exchange, *connectors.Dispatch, connectors.Backend) error { panic("oh") }})
 	api, _ := serve(t, cfg, planetest.PushAPI())
 	var f *message.Failure
-	if err := api.Push(t.Context(), push(&connectors.Dispatch{Plan: planetest.PushPlan})); !errors.As(err, &f) || !f.Retry() {
+	if err := api.Push(t.Context(), push(&connectors.Dispatch{Plan: planetest.PushPlan})); !errors.As(err, &f) || !f.Retry {
 		t.Errorf("error %v", err)
 	}
 	if n := cfg.Counters.For("a", planetest.PushType).Panics.Load(); n != 1 {

@@ -11,15 +11,9 @@ type Failure struct {
 	Err     error  // the cause, for logs; nil: none
 	// Unknown says that a publish may or may not have been stored: the broker's answer did not come in time.
 	Unknown bool
-	// Final says that trying again later cannot help, because somebody has to change something first: of what ends a push
-	// subscription, the refusals of its subscriber (spec 2.5, 7.5: business failures). Such a subscription fails and is not
-	// tried again until it changes. Whatever is not final is technical, and is tried again; so is every failure of an
-	// endpoint, since brokers, topics and credentials come back without anybody touching the subscription.
-	Final bool
+	// Retry says, of the end of a push delivery, that trying again later could help (connectors.Dispatcher).
+	Retry bool
 }
-
-// Retry tells whether trying again later could help.
-func (f *Failure) Retry() bool { return !f.Final }
 
 // Error renders the failure for logs.
 func (f *Failure) Error() string {
