@@ -16,8 +16,10 @@
 //
 //	202                          stored
 //	503                          refused
-//	504, a connection cut        neither; the sender goes on with a new key, since a late write may overtake what follows
+//	504, a connection cut        neither; the sender goes on with a new key, since a late write may come after what follows
 //	WebSocket closed with 1000   everything sent on the connection is stored
+//
+// (under none no answer says that a message is stored, so that there a sender takes a new key whenever it changes the worker)
 //
 // and then, where the endpoint keeps what it is given (mock does not), a reader of the log is the witness: it is owed what was stored (under none only true refusals), and a witness
 // per partition is owed the order of the keys.

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/sluice-gateway/sluice/qos"
 )
 
 // publisherDriver is a client program that publishes.
@@ -48,7 +50,8 @@ func (p *producer) next(ctx context.Context) (identity, bool) {
 
 func (p *producer) finished(ctx context.Context) bool { return p.left <= 0 || ctx.Err() != nil }
 
-// newKey goes on with another key: nobody knows what became of the last message, and it may still arrive, late.
+// newKey goes on with another key: nobody knows what became of the last message, and it may still be stored, late. Under none
+// that holds for all of them, so that a key stays with one worker.
 func (p *producer) newKey() { p.tries, p.seq = p.tries+1, 0 }
 
 // poster publishes with POST.
@@ -61,12 +64,15 @@ func newPoster() publisherDriver {
 func (d *poster) publish(ctx context.Context, p *producer) error {
 	turn := p.number
 	for n := 0; !p.finished(ctx); n++ {
+		if every := p.run.leave / publishers; p.run.leave > 0 && n > 0 && n%max(every, 1) == 0 {
+			turn++
+			if p.run.cell.level() == qos.None {
+				p.newKey()
+			}
+		}
 		m, ok := p.next(ctx)
 		if !ok {
 			break
-		}
-		if p.run.leave > 0 && n > 0 && n%p.run.leave == 0 {
-			turn++
 		}
 		p.run.record.produced(m)
 		// A message that was begun is told the end of, also where the run is over: it takes as long as a client waits.
@@ -81,11 +87,14 @@ func (d *poster) publish(ctx context.Context, p *producer) error {
 			return fmt.Errorf("POST was answered %d %s", status, text)
 		case err == nil && status == http.StatusNotFound: // a worker that has just been started serves nothing yet
 			p.run.record.refused(m)
-		default:
+		default: // also 504, and where nobody answered
 			p.newKey()
 		}
 		p.run.note(fmt.Errorf("POST: %d %s %w", status, text, orNil(err)))
 		turn++
+		if p.run.cell.level() == qos.None {
+			p.newKey()
+		}
 		pause(ctx, retryPause)
 	}
 	return nil

@@ -163,8 +163,9 @@ type lostRange struct {
 	Next      int64 `json:"next"`
 }
 
-// slowBuffer is what the kernel of a slow client may read ahead, in bytes, as far as it lets us say.
-const slowBuffer = 16 << 10
+// slowBuffer is what the kernel of a slow client may read ahead, in bytes. Less than twice loopback's largest segment (64 KiB)
+// would have the two kernels wait for each other, whoever reads or writes.
+const slowBuffer = 128 << 10
 
 // dial connects with a small receive buffer where the run is about slow clients.
 func (s *session) dial(ctx context.Context, network, addr string) (net.Conn, error) {

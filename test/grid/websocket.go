@@ -9,6 +9,7 @@ import (
 
 	"github.com/fasthttp/websocket"
 
+	"github.com/sluice-gateway/sluice/qos"
 	"github.com/sluice-gateway/sluice/qos/judge"
 )
 
@@ -86,8 +87,10 @@ func (socketWriter) publish(ctx context.Context, p *producer) error {
 		}
 		if !clean {
 			p.run.note(err)
-			p.newKey()
 			pause(ctx, retryPause)
+		}
+		if !clean || p.run.cell.level() == qos.None {
+			p.newKey()
 		}
 	}
 	return nil
