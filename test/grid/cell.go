@@ -68,10 +68,11 @@ var endpoints = map[string]func(*World) broker{
 // Cells returns every served cell of the matrix in its directions, in the matrix's order. A type that has no driver here is
 // an error: what is served is proved, or the run fails.
 func Cells() ([]Cell, error) {
-	return cellsOf(func(in, out string) []qos.Level { return qos.Supported(in, out) })
+	return cellsOf(qos.Supported, entrypoints, endpoints)
 }
 
-func cellsOf(served func(entrypoint, endpoint string) []qos.Level) ([]Cell, error) {
+func cellsOf(served func(entrypoint, endpoint string) []qos.Level, entrypoints map[string]entrypoint,
+	endpoints map[string]func(*World) broker) ([]Cell, error) {
 	var out []Cell
 	missing := map[string]bool{}
 	for _, in := range qos.Entrypoints() {

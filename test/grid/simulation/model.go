@@ -20,7 +20,7 @@ import (
 // Bounds of the model.
 const (
 	windowBytes = 1 << 10 // of unacknowledged offsets, per partition: 128
-	ringLength  = 6      // messages behind which a subscriber under none falls
+	ringLength  = 6       // messages behind which a subscriber under none falls
 	pollMost    = 6
 )
 
