@@ -62,6 +62,8 @@ var entrypoints = map[string]entrypoint{
 var endpoints = map[string]func(*World) broker{
 	"kafka":          func(w *World) broker { return &kafkaBroker{kafka: w.kafka, endpoint: "kafka"} },
 	"kafka-advanced": func(w *World) broker { return &kafkaBroker{kafka: w.kafka, endpoint: "kafka-advanced"} },
+	"mqtt5":          func(w *World) broker { return &mqttBroker{mosquitto: w.mosquitto, endpoint: "mqtt5"} },
+	"mqtt5-advanced": func(w *World) broker { return &mqttBroker{mosquitto: w.mosquitto, endpoint: "mqtt5-advanced"} },
 	"mock":           func(*World) broker { return mockBroker{} },
 }
 

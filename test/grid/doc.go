@@ -5,7 +5,7 @@
 // # Set-up
 //
 // A World is a real control plane, two real workers and the real brokers. Each run has an API and a topic (Kafka: six
-// partitions) of its own; runs of one fault go side by side in a Batch, since most faults hit everybody. Workers have a
+// partitions; MQTT: six topics) of its own; runs of one fault go side by side in a Batch, since most faults hit everybody. Workers have a
 // small ring, so that a slow client leaves it.
 //
 // # Who is who

@@ -26,7 +26,7 @@ func Faults() []Fault {
 	return []Fault{
 		{Name: "none", Text: "nothing goes wrong"},
 		{Name: "kill-worker", Text: "kill -9 of one of two workers, in turn, every 3 s; it is started again", inflict: killWorkers},
-		{Name: "broker-restart", Text: "kill -9 of the broker, started again on its data", applies: hasBroker, inflict: restartBroker},
+		{Name: "broker-restart", Text: "kill -9 of the broker, started again on its data (Mosquitto, which acknowledges before it saves, is asked to end)", applies: hasBroker, inflict: restartBroker},
 		{Name: "resume-elsewhere", Text: "the client disconnects again and again and goes on at the other worker",
 			prepare: func(r *run) { r.leave = max(r.messages/10, 1) }},
 		{Name: "slow-client", Text: "the client reads slower than messages come, until the last is written", applies: subscribes,

@@ -22,11 +22,12 @@ const ringBytes = 512 << 10
 
 // World is the set-up of runs: one control plane, two workers, and the brokers that the cells need. Close ends all.
 type World struct {
-	dir     string
-	cluster *process.Cluster
-	kafka   *brokers.Kafka
-	brokers map[string]broker
-	topics  atomic.Int64
+	dir       string
+	cluster   *process.Cluster
+	kafka     *brokers.Kafka
+	mosquitto *brokers.Mosquitto
+	brokers   map[string]broker
+	topics    atomic.Int64
 }
 
 // NewWorld starts what the cells need, with its data in dir, which must be empty and is left behind.
@@ -40,21 +41,15 @@ func NewWorld(ctx context.Context, dir string, cells []Cell) (*World, error) {
 }
 
 func (w *World) start(ctx context.Context, cells []Cell) error {
-	var err error
-	if slices.ContainsFunc(cells, func(c Cell) bool { return strings.HasPrefix(c.Endpoint, "kafka") }) {
-		dir := filepath.Join(w.dir, "kafka")
-		if err = os.Mkdir(dir, 0o755); err != nil {
-			return fmt.Errorf("make kafka's directory: %w", err)
-		}
-		if w.kafka, err = brokers.NewKafka(ctx, dir, brokers.KafkaConfig{}); err != nil {
-			return err
-		}
+	if err := w.startBrokers(ctx, cells); err != nil {
+		return err
 	}
 	for _, c := range cells {
 		if w.brokers[c.Endpoint] == nil {
 			w.brokers[c.Endpoint] = endpoints[c.Endpoint](w)
 		}
 	}
+	var err error
 	if w.cluster, err = process.StartCluster(ctx, w.dir, 1); err != nil {
 		return err
 	}
@@ -70,6 +65,31 @@ func (w *World) start(ctx context.Context, cells []Cell) error {
 	return nil
 }
 
+// startBrokers starts those that the cells need.
+func (w *World) startBrokers(ctx context.Context, cells []Cell) (err error) {
+	needs := func(endpoint string) bool {
+		return slices.ContainsFunc(cells, func(c Cell) bool { return strings.HasPrefix(c.Endpoint, endpoint) })
+	}
+	dir := func(name string) string { return filepath.Join(w.dir, name) }
+	if needs("kafka") {
+		if err := os.Mkdir(dir("kafka"), 0o755); err != nil {
+			return fmt.Errorf("make kafka's directory: %w", err)
+		}
+		if w.kafka, err = brokers.NewKafka(ctx, dir("kafka"), brokers.KafkaConfig{}); err != nil {
+			return err
+		}
+	}
+	if needs("mqtt") {
+		if err := os.Mkdir(dir("mosquitto"), 0o755); err != nil {
+			return fmt.Errorf("make mosquitto's directory: %w", err)
+		}
+		if w.mosquitto, err = brokers.NewMosquitto(ctx, dir("mosquitto"), brokers.MosquittoConfig{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Close kills every process.
 func (w *World) Close() {
 	if w.cluster != nil {
@@ -77,6 +97,9 @@ func (w *World) Close() {
 	}
 	if w.kafka != nil {
 		w.kafka.Close()
+	}
+	if w.mosquitto != nil {
+		w.mosquitto.Close()
 	}
 }
 
@@ -88,6 +111,9 @@ func (w *World) Logs() string {
 	}
 	if w.kafka != nil {
 		b.WriteString(w.kafka.LogTail())
+	}
+	if w.mosquitto != nil {
+		b.WriteString(w.mosquitto.LogTail())
 	}
 	return b.String()
 }
