@@ -1,28 +1,28 @@
-// Package grid proves the quality-of-service contract on real processes and real brokers. A cell is one place of the
-// served matrix (qos.Served) and a direction; a run is a cell under a fault. Each run is recorded as a history, and the
-// history is judged by qos/judge: this package has no opinion of its own on what was promised.
+// Package grid proves the quality-of-service contract on real processes and real brokers. A cell is one place that the
+// matrix serves (qos.Supported), in one direction; a run is a cell under a fault. Each run is recorded as a history, and
+// the history is judged by qos/judge: this package has no opinion of its own on what was promised.
 //
 // # Set-up
 //
 // A World is a real control plane, two real workers and the real brokers. Each run has an API and a topic (Kafka: six
-// partitions; MQTT: six topics) of its own; runs of one fault go side by side in a Batch, since most faults hit everybody. Workers have a
-// small ring, so that a slow client leaves it.
+// partitions; MQTT: six topics) of its own; runs of one fault go side by side, since most faults hit everybody. Workers
+// have a small ring, so that a slow client leaves it.
 //
 // # Who is who
 //
 // A message is a number of a key; both are its text. In subscribe runs the harness writes straight to the broker, the keys
-// of a partition in turn, and notes as stored what the broker acknowledged, with its place. In publish runs clients send
-// one message at a time per key, and an answer is noted for what it says:
+// of a partition in turn, and notes as stored what the broker acknowledged, with its place (Kafka: the offset; MQTT: the
+// order in which the writer's messages were acknowledged). In publish runs clients send one message at a time per key, and
+// an answer is noted for what it says:
 //
 //	202                          stored
 //	503                          refused
 //	504, a connection cut        neither; the sender goes on with a new key, since a late write may come after what follows
 //	WebSocket closed with 1000   everything sent on the connection is stored
 //
-// (under none no answer says that a message is stored, so that there a sender takes a new key whenever it changes the worker)
-//
-// and then, where the endpoint keeps what it is given (mock does not), a reader of the log is the witness: it is owed what was stored (under none only true refusals), and a witness
-// per partition is owed the order of the keys.
+// Under none no answer says that a message is stored, so that there a sender takes a new key whenever it changes the worker.
+// Where the endpoint keeps what it is given (mock does not), a reader of the log is the witness: it is owed what was stored
+// (under none only what no producer was refused), and a witness per partition is owed the order of the keys.
 //
 // A subscriber is a client program. It keeps its identity, X-Gravitee-Client-Identifier, over all its connections and
 // workers, and nothing else but its resume point: sse the last id (Last-Event-ID), http-get the last nextCursor, the plain

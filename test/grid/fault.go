@@ -28,7 +28,7 @@ func Faults() []Fault {
 		{Name: "kill-worker", Text: "kill -9 of one of two workers, in turn, every 3 s; it is started again", inflict: killWorkers},
 		{Name: "broker-restart", Text: "kill -9 of the broker, started again on its data (Mosquitto, which acknowledges before it saves, is asked to end)", applies: hasBroker, inflict: restartBroker},
 		{Name: "resume-elsewhere", Text: "the client disconnects again and again and goes on at the other worker",
-			prepare: func(r *run) { r.leave = max(r.messages/10, 1) }},
+			prepare: func(r *run) { r.leave = max(r.messages/leaves, 1) }},
 		{Name: "slow-client", Text: "the client reads slower than messages come, until the last is written", applies: subscribes,
 			prepare: func(r *run) { r.slow.Store(true); r.size = max(slowTotal/r.messages, r.size) }},
 		{Name: "rebalance", Text: "a second client of the same identity joins and leaves, twice",
@@ -43,6 +43,9 @@ func (f Fault) Applies(c Cell) bool { return f.applies == nil || f.applies(c) }
 
 func hasBroker(c Cell) bool  { return c.Endpoint != "mock" }
 func subscribes(c Cell) bool { return c.Direction == Subscribe }
+
+// leaves is how often a client leaves, about, where the fault is that it does.
+const leaves = 10
 
 // slowTotal is how many bytes a slow client is sent at least: more than the kernel's buffers and the ring hold.
 const slowTotal = 16 << 20

@@ -66,6 +66,7 @@ func (d *poster) publish(ctx context.Context, p *producer) error {
 	for n := 0; !p.finished(ctx); n++ {
 		if every := p.run.leave / publishers; p.run.leave > 0 && n > 0 && n%max(every, 1) == 0 {
 			turn++
+			p.run.left.Add(1)
 			if p.run.cell.level() == qos.None {
 				p.newKey()
 			}

@@ -64,6 +64,7 @@ type run struct {
 	record   *recorder
 	history  string
 	slow     atomic.Bool
+	left     atomic.Int64 // how often a client left for the other worker
 	settling atomic.Bool
 	begun    time.Time
 	took     time.Duration
@@ -129,6 +130,9 @@ func (w *World) newRun(ctx context.Context, fault Fault, c Cell, o Options) (*ru
 		return r, fmt.Errorf("%s: %w", c, err)
 	}
 	r.topic = t
+	if n := t.fixed(); n > 0 && r.leave > 0 {
+		r.leave = max(n/leaves, 1)
+	}
 	if r.record, err = newRecorder(r.history); err != nil {
 		return r, err
 	}
@@ -171,6 +175,11 @@ func (b *batch) through(ctx context.Context) error {
 	}
 	if err := b.each(func(r *run) error { return r.settle(ctx) }); err != nil {
 		return err
+	}
+	for _, r := range b.runs {
+		if r.leave > 0 && r.left.Load() == 0 {
+			return fmt.Errorf("%s: %w", r.cell, errNothing)
+		}
 	}
 	for _, r := range b.runs { // one after the other: a revision each
 		if err := b.world.node().Remove(ctx, r.id); err != nil {

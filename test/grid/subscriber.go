@@ -125,10 +125,12 @@ func (s *session) live(ctx context.Context, d subscriberDriver, first int) error
 			s.open = false
 			s.disconnected()
 		}
-		if !errors.Is(err, errLeave) {
-			s.run.note(err)
-			pause(ctx, retryPause)
+		if errors.Is(err, errLeave) {
+			s.run.left.Add(1)
+			continue
 		}
+		s.run.note(err)
+		pause(ctx, retryPause)
 	}
 	if s.open && s.run.cell.level() == qos.None {
 		s.disconnected() // what comes later is not owed to it

@@ -79,6 +79,7 @@ const closeWithin = 40 * time.Second
 func (socketWriter) publish(ctx context.Context, p *producer) error {
 	for turn := p.number; !p.finished(ctx); turn++ {
 		sent, err := p.overSocket(ctx, p.run.url(turn))
+		p.run.left.Add(1) // the next connection is to the other worker, whatever the fault
 		clean := websocket.IsCloseError(err, websocket.CloseNormalClosure)
 		for _, m := range sent {
 			if clean {
