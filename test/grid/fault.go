@@ -29,7 +29,7 @@ func Faults() []Fault {
 		{Name: "broker-restart", Text: "kill -9 of the broker, started again on its data (Mosquitto, which acknowledges before it saves, is asked to end)", applies: hasBroker, inflict: restartBroker},
 		{Name: "resume-elsewhere", Text: "the client disconnects again and again and goes on at the other worker",
 			prepare: func(r *run) { r.leave = max(r.messages/leaves, 1) }},
-		{Name: "slow-client", Text: "the client reads slower than messages come, until the last is written", applies: subscribes,
+		{Name: "slow-client", Text: "the client reads slower than messages come, until the last is written (mock gives so little that the kernel holds it: a slow reader, no pressure)", applies: subscribes,
 			prepare: func(r *run) { r.slow.Store(true); r.size = max(slowTotal/r.messages, r.size) }},
 		{Name: "rebalance", Text: "a second client of the same identity joins and leaves, twice",
 			applies: func(c Cell) bool { return subscribes(c) && hasBroker(c) }, inflict: members,
