@@ -7,6 +7,7 @@ require (
 	github.com/benbjohnson/immutable v0.4.0 // persistent maps: the state machine's snapshots share structure
 	github.com/bufbuild/protocompile v0.14.1 // parses .proto files, so that generating needs no protoc
 	github.com/danielgtaylor/huma/v2 v2.37.2 // OpenAPI 3.1 from the handlers' types
+	github.com/eclipse/paho.golang v0.23.0 // MQTT 5 in tests: another client than ours
 	github.com/fasthttp/websocket v1.5.12 // the other side of WebSocket tests: another implementation than ours
 	github.com/google/go-cmp v0.7.0 // differences in tests
 	github.com/google/uuid v1.6.0 // request, API and plan ids
@@ -61,7 +62,7 @@ require (
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/google/go-tpm v0.9.8 // indirect
-	github.com/gorilla/websocket v1.5.0 // indirect
+	github.com/gorilla/websocket v1.5.3 // indirect
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.30.0 // indirect
 	github.com/hashicorp/go-immutable-radix v1.3.1 // indirect
 	github.com/hashicorp/go-metrics v0.7.0 // indirect
