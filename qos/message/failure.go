@@ -43,6 +43,7 @@ const (
 	KeyRequestTimeout       = "REQUEST_TIMEOUT"
 	KeyIncompatibleQoS      = "INCOMPATIBLE_QOS"
 	KeyInvalidCursor        = "INVALID_CURSOR" // ours: malformed, foreign or impossible resume point
+	KeyClientActive         = "CLIENT_IDENTIFIER_IN_USE" // ours: the client's positions are in the hands of another connection of it
 	KeyGoAway               = "goaway"
 )
 

@@ -159,11 +159,7 @@ func (e *Endpoint) Publish(ctx context.Context, x *exchange.Exchange, m *message
 
 // Subscribe implements connectors.Source.
 func (e *Endpoint) Subscribe(ctx context.Context, x *exchange.Exchange, o connectors.SubscribeOptions) (connectors.Subscription, error) {
-	s, err := e.feeds.subscribe(ctx, x, o)
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
+	return e.feeds.subscribe(ctx, x, o)
 }
 
 var (

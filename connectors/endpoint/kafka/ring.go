@@ -76,7 +76,9 @@ func (r *ring) translate(v vector, epoch int64) (vector, bool) {
 		return v, false
 	}
 	for i, next := range v {
-		v[i] = min(next, floor.base.at(i))
+		if next != elsewhere {
+			v[i] = min(next, floor.base.at(i))
+		}
 	}
 	return v, true
 }
