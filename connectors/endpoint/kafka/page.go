@@ -63,7 +63,14 @@ func (c *counted) startPage(ctx context.Context, w wanted) error {
 		return err
 	}
 	// The cursor proves what lies before it, and a client that begins comes back to here; nothing else is saved by a page
-	// under at-least-once.
+	// under at-least-once. It is saved even where the group has it: the answer tells whether the group has members.
+	c.mu.Lock()
+	for _, l := range c.lanes {
+		if l != nil {
+			l.saved = spot{next: -1}
+		}
+	}
+	c.mu.Unlock()
 	if err := c.saveNow(ctx, false); err != nil {
 		return pageFailure(err)
 	}
