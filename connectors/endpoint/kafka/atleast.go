@@ -41,7 +41,7 @@ func (p *proofs) seat(l *lane, from spot) {
 	l.track = window.New(from.next, ranges, windowBytes)
 }
 
-func (p *proofs) leave(*lane) {}
+func (p *proofs) leave(*lane, bool) {}
 
 func (p *proofs) open(l *lane) bool {
 	n, _ := l.track.Unacked()

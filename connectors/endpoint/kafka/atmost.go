@@ -4,8 +4,11 @@ import (
 	"github.com/sluice-gateway/sluice/qos/message"
 )
 
-// Bounds of at-most-once: how much is saved as one reservation.
+// Bounds of at-most-once: how much is saved as one reservation. It begins small, doubles when the client has to wait for the
+// next, and halves when it leaves much of one: what a worker that dies takes with it is about what the client takes in the time
+// of a save.
 const (
+	minReserved      = 16
 	maxReserved      = 500
 	maxReservedBytes = 1 << 20
 )
@@ -21,24 +24,36 @@ type reservations struct {
 	err    error // of the place, behind all that was read
 	serial int   // of the chunk in flight
 	asked  int   // which chunk the save that is under way reserves; -1: none
+	size   int   // of the next chunk, in messages
+	waited bool  // the client came for messages while the chunk was in flight
 	left   int   // how many messages a page still takes
 	pages  bool
 }
 
-// chunk is messages with their marks, in order.
+// chunk is messages in order, each with the lane that it was read for; nil: it is no data.
 type chunk struct {
 	messages []message.Message
-	marks    []mark
+	lanes    []*lane
 }
 
 func (k *chunk) empty() bool { return len(k.messages) == 0 }
 
-// without drops the messages of a partition.
-func (k *chunk) without(part int32) {
+func (k *chunk) add(m message.Message, l *lane) {
+	k.messages, k.lanes = append(k.messages, m), append(k.lanes, l)
+}
+
+// join moves what is in other behind k.
+func (k *chunk) join(other *chunk) {
+	k.messages, k.lanes = append(k.messages, other.messages...), append(k.lanes, other.lanes...)
+	*other = chunk{}
+}
+
+// without drops the messages of a lane.
+func (k *chunk) without(l *lane) {
 	var rest chunk
-	for i, m := range k.marks {
-		if m.part != part {
-			rest.messages, rest.marks = append(rest.messages, k.messages[i]), append(rest.marks, m)
+	for i, of := range k.lanes {
+		if of != l {
+			rest.add(k.messages[i], of)
 		}
 	}
 	*k = rest
@@ -46,9 +61,13 @@ func (k *chunk) without(part int32) {
 
 func (r *reservations) seat(l *lane, from spot) { l.handed = from.next }
 
-func (r *reservations) leave(l *lane) {
-	r.ready.without(l.part)
-	r.flight.without(l.part)
+// leave: of a lane that is given back, what was not handed out is for whoever comes next. Of one that was lost, what is
+// reserved is nobody else's; whether what is in flight is, is not known.
+func (r *reservations) leave(l *lane, lost bool) {
+	r.flight.without(l)
+	if !lost {
+		r.ready.without(l)
+	}
 	l.read = l.handed
 }
 
@@ -57,34 +76,35 @@ func (r *reservations) through(mark) bool { return false }
 func (r *reservations) ack(mark) bool     { return false }
 
 func (r *reservations) poll(most int) ([]message.Message, error) {
-	if r.flight.empty() {
+	if r.flight.empty() && len(r.ready.messages) <= r.size/2 {
 		r.reserve(most)
 	}
 	if r.ready.empty() {
 		if r.flight.empty() {
 			return nil, r.err
 		}
+		r.waited = true
 		return nil, nil
 	}
 	n := 0
 	for n < len(r.ready.messages) && n < most {
-		m := r.ready.marks[n]
-		if m.part < 0 {
+		l := r.ready.lanes[n]
+		if l == nil {
 			break // what is no data goes alone
 		}
-		r.c.lanes[m.part].handed = m.next
+		l.handed = r.ready.messages[n].Offset + 1
 		n++
 	}
 	n = max(n, 1)
 	view := r.ready.messages[:n:n]
-	r.ready = chunk{r.ready.messages[n:], r.ready.marks[n:]}
+	r.ready = chunk{r.ready.messages[n:], r.ready.lanes[n:]}
 	return view, nil
 }
 
 // reserve takes the next chunk from the place. A page reserves no more than it is sure to take.
 func (r *reservations) reserve(most int) {
 	k, bytes := chunk{}, 0
-	limit := maxReserved
+	limit := r.size
 	if r.pages {
 		if !r.ready.empty() {
 			return
@@ -103,7 +123,7 @@ func (r *reservations) reserve(most int) {
 			break
 		}
 		if view[0].Kind != message.Data {
-			k.messages, k.marks = append(k.messages, view[0]), append(k.marks, mark{part: -1})
+			k.add(view[0], nil)
 			continue
 		}
 		marks := place.cur.marks[place.idx-int32(len(view)) : place.idx]
@@ -115,7 +135,7 @@ func (r *reservations) reserve(most int) {
 			}
 			l := r.c.lanes[marks[i].part]
 			l.read = marks[i].next
-			k.messages, k.marks = append(k.messages, view[i]), append(k.marks, marks[i])
+			k.add(view[i], l)
 			if partial {
 				r.c.identify(l, &k.messages[len(k.messages)-1])
 			}
@@ -124,7 +144,7 @@ func (r *reservations) reserve(most int) {
 	}
 	r.left -= data
 	if data == 0 {
-		r.ready.messages, r.ready.marks = append(r.ready.messages, k.messages...), append(r.ready.marks, k.marks...)
+		r.ready.join(&k)
 		return
 	}
 	r.flight = k
@@ -157,8 +177,13 @@ func (r *reservations) settled() bool {
 	if r.c.closed || r.asked != r.serial || r.flight.empty() {
 		return false
 	}
-	r.ready.messages = append(r.ready.messages, r.flight.messages...)
-	r.ready.marks = append(r.ready.marks, r.flight.marks...)
-	r.flight = chunk{}
+	switch {
+	case r.waited && len(r.flight.messages) >= r.size:
+		r.size = min(2*r.size, maxReserved)
+	case !r.waited && len(r.ready.messages) > r.size/4:
+		r.size = max(r.size/2, minReserved)
+	}
+	r.waited = false
+	r.ready.join(&r.flight)
 	return true
 }

@@ -34,6 +34,7 @@ type counted struct {
 	owned   int        // how many are ours
 	claims  map[int32]int64
 	rule    vector // where a partition begins of which neither the client nor the group says anything
+	reset   string // the start rule; set once
 	failure *message.Failure
 	closed  bool
 	ids     cursor.Writer // of messages whose shared ids name partitions that are not ours
@@ -79,8 +80,8 @@ type book interface {
 type ledger interface {
 	// seat begins a lane whose saved spot is set.
 	seat(l *lane, from spot)
-	// leave stops handing out messages of a lane.
-	leave(l *lane)
+	// leave stops handing out messages of a lane. lost: somebody else may have it already.
+	leave(l *lane, lost bool)
 	poll(most int) ([]message.Message, error)
 	// due returns what to save. last: lanes that end, so that nothing follows.
 	due(last bool) []commitment
@@ -97,7 +98,7 @@ func newCounted(s *subscription, group string, once bool) *counted {
 	c := &counted{place: s, group: group, kick: make(chan struct{}, 1), acked: make(chan struct{}, 1),
 		over: make(chan struct{}), done: make(chan struct{})}
 	if once {
-		c.ledger = &reservations{c: c}
+		c.ledger = &reservations{c: c, size: minReserved}
 	} else {
 		c.ledger = &proofs{c: c}
 	}
@@ -126,18 +127,25 @@ func (c *counted) Poll(most int) ([]message.Message, error) {
 }
 
 // DeliveredThrough implements connectors.Subscription.
-func (c *counted) DeliveredThrough(m *message.Message) { c.prove(m, c.ledger.through) }
+func (c *counted) DeliveredThrough(m *message.Message) { c.prove(m, true) }
 
 // Acknowledge implements connectors.Subscription.
-func (c *counted) Acknowledge(m *message.Message) { c.prove(m, c.ledger.ack) }
+func (c *counted) Acknowledge(m *message.Message) { c.prove(m, false) }
 
-func (c *counted) prove(m *message.Message, take func(mark) bool) {
+func (c *counted) prove(m *message.Message, through bool) {
 	if m.Kind != message.Data {
 		return
 	}
-	part := c.place.r.lay.Load().number(m.Topic, m.Partition)
+	at := mark{c.place.r.lay.Load().number(m.Topic, m.Partition), m.Offset + 1}
+	more := false
 	c.mu.Lock()
-	more := part >= 0 && !c.closed && take(mark{part, m.Offset + 1})
+	switch {
+	case at.part < 0 || c.closed: // not ours, or too late
+	case through:
+		more = c.ledger.through(at)
+	default:
+		more = c.ledger.ack(at)
+	}
 	c.mu.Unlock()
 	notify(c.acked)
 	if more {
@@ -178,6 +186,7 @@ func (c *counted) partial() bool { return c.owned < len(c.place.cur.lay.places) 
 
 // seat begins partitions that the group gave us, where the client or the group says, or else the start rule.
 func (c *counted) seat(ctx context.Context, given map[place]spot) error {
+
 	r := c.place.r
 	places := make([]place, 0, len(given))
 	for p := range given {
@@ -235,7 +244,7 @@ func (c *counted) begin(i int32, p place, saved spot, claims map[int32]int64, ru
 		return claim, nil
 	case saved.next >= 0:
 		return saved.next, nil
-	case c.place.r.f.e.set.reset == resetNone:
+	case c.reset == resetNone:
 		return 0, noPosition(p)
 	}
 	return rule.at(int(i)), nil
@@ -290,7 +299,8 @@ func (c *counted) identify(l *lane, m *message.Message) {
 func (c *counted) revoked(ctx context.Context, parts map[string][]int32) {
 	ctx, cancel := context.WithTimeout(ctx, revokeWait+saveWait)
 	defer cancel()
-	leaving := c.leave(parts)
+
+	leaving := c.leave(parts, false)
 	if len(leaving) == 0 {
 		return
 	}
@@ -302,9 +312,9 @@ func (c *counted) revoked(ctx context.Context, parts map[string][]int32) {
 }
 
 // lost forgets partitions that were taken from us. Nothing is saved: somebody else may have them already.
-func (c *counted) lost(parts map[string][]int32) { c.drop(c.leave(parts)) }
+func (c *counted) lost(parts map[string][]int32) { c.drop(c.leave(parts, true)) }
 
-func (c *counted) leave(parts map[string][]int32) (leaving []*lane) {
+func (c *counted) leave(parts map[string][]int32, lost bool) (leaving []*lane) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	lay := c.place.r.lay.Load()
@@ -313,7 +323,7 @@ func (c *counted) leave(parts map[string][]int32) (leaving []*lane) {
 			if l := c.lane(lay.number(topic, n)); l != nil {
 				l.leaving = true
 				c.owned--
-				c.ledger.leave(l)
+				c.ledger.leave(l, lost)
 				leaving = append(leaving, l)
 			}
 		}

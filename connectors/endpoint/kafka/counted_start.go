@@ -35,7 +35,7 @@ func (c *counted) prepare(ctx context.Context, w wanted) (err error) {
 	s.atLiveEnd()
 	c.rule = s.vector(nil)
 	s.shares = true
-	if s.r.f.e.set.reset == resetEarliest {
+	if c.reset = w.reset; c.reset == resetEarliest {
 		c.rule = nil
 	}
 	if c.claims, err = s.r.claims(ctx, w.from, c.rule); err != nil {

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/sluice-gateway/sluice/connectors"
@@ -28,7 +30,8 @@ type site struct {
 }
 
 func newSite(t testing.TB, seeds []string, topic string, partitions int32) *site {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(seeds...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(seeds...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.MetadataMinAge(50*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,8 +65,12 @@ func (s *site) produce(n int) {
 // committed is what the group holds of a partition; -1: nothing.
 func (s *site) committed(group string, partition int32) kadm.Offset {
 	s.t.Helper()
-	found, err := kadm.NewClient(s.cl).FetchOffsets(s.t.Context(), group)
-	if err != nil {
+	var found kadm.OffsetResponses
+	err := patiently(s.t.Context(), func() (err error) {
+		found, err = kadm.NewClient(s.cl).FetchOffsets(s.t.Context(), group)
+		return err
+	})
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		s.t.Fatal(err)
 	}
 	o, ok := found.Lookup(s.topic, partition)
@@ -373,6 +380,25 @@ func testPageBesideStream(t *testing.T, s *site) {
 	}
 	stream.sub.Close(t.Context())
 	b.mustOpen(leastOnce("both"), connectors.SubscribeOptions{Limit: 1, Cursor: "earliest"}).take(1)
+}
+
+func TestStart_AttributeOverridesTheStartRule(t *testing.T) {
+	for _, who := range []func(string) *exchange.Exchange{leastOnce, func(string) *exchange.Exchange { return auto() }} {
+		s := fakeSite(t, 1)
+		b := s.worker("", connectors.Limits{}) // earliest
+		s.produce(3)
+		x := who("ruled")
+		x.SetAttribute("gravitee.attributes.endpoint.kafka.consumer.autoOffsetReset", "latest")
+		c := b.mustOpen(x, connectors.SubscribeOptions{})
+		s.produce(1)
+		c.mustTake(1, s.sent-1)
+		c.sub.Close(t.Context())
+		x.SetAttribute("gravitee.attributes.endpoint.kafka.consumer.autoOffsetReset", "sometimes")
+		_, err := b.open(x, connectors.SubscribeOptions{})
+		if f := failureOf(t, err); f.Key != message.KeyConfigurationInvalid {
+			t.Error(f)
+		}
+	}
 }
 
 func TestCounted_LeastOnceSavesWhatIsProved(t *testing.T) {

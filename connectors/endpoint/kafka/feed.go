@@ -102,7 +102,7 @@ func (fs *feeds) subscribe(ctx context.Context, x *exchange.Exchange, o connecto
 		return nil, &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid,
 			Message: textInvalid + ": there is no topic to read (consumer.topics)"}
 	}
-	w, fail := want(x, o.Cursor, topics)
+	w, fail := want(x, o.Cursor, topics, set.reset)
 	if fail != nil {
 		return nil, fail
 	}

@@ -104,6 +104,17 @@ func (v vector) raise(w vector) vector {
 	return v
 }
 
+// atMost returns v where it is not past w, else w: what a position is worth after the log went back to w.
+func (v vector) atMost(w vector) vector {
+	out := append(vector(nil), v...)
+	for i, next := range out {
+		if next != elsewhere {
+			out[i] = min(next, w.at(i))
+		}
+	}
+	return out
+}
+
 // pad makes v say of n partitions at least, the new ones being elsewhere.
 func (v vector) pad(n int) vector {
 	for len(v) < n {

@@ -112,7 +112,7 @@ func (m *member) fetched(ctx context.Context, _ *kgo.Client, resp *kmsg.OffsetFe
 func (m *member) OnGroupManageError(err error) {
 	if f := sessionFailure(err); f != nil {
 		m.c.fail(f)
-		_ = m.cl.LeaveGroupContext(nil) // without it the client would join again, and fence who replaced it
+		_ = m.cl.LeaveGroupContext(over) // begins it and waits for nothing; without it the client would join again, and fence who replaced it
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sluice-gateway/sluice/qos"
 	"github.com/sluice-gateway/sluice/qos/cursor"
@@ -16,6 +17,7 @@ type wanted struct {
 	live  bool          // at the live end, whatever is saved: level none
 	from  cursor.Cursor // None: saved checkpoint, else the start rule
 	group string        // where checkpoints are saved; empty: nowhere
+	reset string        // the start rule
 }
 
 // counts: the group's positions are kept as at-most-once or at-least-once demand.
@@ -24,7 +26,7 @@ func (w *wanted) counts(level qos.Level) bool {
 }
 
 // want reads what the exchange and the cursor ask for. Under none there is no state, and so no cursor.
-func want(x *exchange.Exchange, text string, topics []string) (wanted, *message.Failure) {
+func want(x *exchange.Exchange, text string, topics []string, reset string) (wanted, *message.Failure) {
 	if x.QoS == qos.None {
 		return wanted{live: true}, nil
 	}
@@ -37,7 +39,15 @@ func want(x *exchange.Exchange, text string, topics []string) (wanted, *message.
 			return wanted{}, badCursor(fmt.Sprintf("names topic %s, which this API does not read", p.Topic))
 		}
 	}
-	w := wanted{from: from}
+	w := wanted{from: from, reset: reset}
+	if v, ok := x.Attribute(attributeReset); ok && v != nil {
+		switch w.reset = strings.ToLower(fmt.Sprint(v)); w.reset {
+		case resetLatest, resetEarliest, resetNone:
+		default:
+			return w, &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid,
+				Message: fmt.Sprintf("%s: attribute %s: %q is not one of latest, earliest, none", textInvalid, attributeReset, w.reset)}
+		}
+	}
 	if v, ok := x.Attribute(attributeGroupID); ok && v != nil {
 		w.group = fmt.Sprint(v)
 	} else if x.ClientSupplied {
@@ -99,11 +109,11 @@ func (r *reader) startAt(ctx context.Context, w wanted) (vec vector, exact bool,
 			return nil, false, err
 		}
 		if len(saved) > 0 {
-			vec, err := r.fromSaved(ctx, saved)
+			vec, err := r.fromSaved(ctx, saved, w.reset)
 			return vec, false, err
 		}
 	}
-	switch f.e.set.reset {
+	switch w.reset {
 	case resetEarliest:
 		found, err := f.control.starts(ctx, f.topics)
 		return r.fromOffsets(found), true, err
@@ -171,9 +181,9 @@ func (r *reader) named(ctx context.Context, at []cursor.Position) (map[int32]int
 }
 
 // fromSaved makes a vector of a group's offsets. Where the group has none for a partition, the start rule decides.
-func (r *reader) fromSaved(ctx context.Context, saved map[place]spot) (vector, error) {
+func (r *reader) fromSaved(ctx context.Context, saved map[place]spot, reset string) (vector, error) {
 	look := r.f.control.ends
-	if r.f.e.set.reset == resetEarliest {
+	if reset == resetEarliest {
 		look = r.f.control.starts
 	}
 	found, err := look(ctx, r.f.topics)

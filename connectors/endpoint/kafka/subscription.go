@@ -184,6 +184,9 @@ func (s *subscription) cross(b, next *batch) {
 		s.setLease(nil)
 	}
 	s.cur, s.idx = next, 0
+	if s.skip != nil && next.epoch != b.epoch {
+		s.skip = s.skip.atMost(next.base)
+	}
 	if s.skip != nil && !s.shares && next.base.reaches(s.skip) {
 		s.skip = nil
 	}
