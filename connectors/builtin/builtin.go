@@ -23,6 +23,7 @@ var Entrypoints = connectors.Entrypoints{
 
 // Endpoints are the ways out, by the definition's type.
 var Endpoints = connectors.Endpoints{
-	"kafka": kafka.Type,
-	"mock":  mock.Type,
+	"kafka":          kafka.Type,
+	"kafka-advanced": kafka.Advanced,
+	"mock":           mock.Type,
 }

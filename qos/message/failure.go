@@ -44,7 +44,8 @@ const (
 	KeyPlanUnresolvable     = "GATEWAY_PLAN_UNRESOLVABLE"
 	KeyRequestTimeout       = "REQUEST_TIMEOUT"
 	KeyIncompatibleQoS      = "INCOMPATIBLE_QOS"
-	KeyInvalidCursor        = "INVALID_CURSOR" // ours: malformed, foreign or impossible resume point
+	KeyInvalidCursor        = "INVALID_CURSOR"           // ours: malformed, foreign or impossible resume point
+	KeyClientActive         = "CLIENT_IDENTIFIER_IN_USE" // ours: the client's positions are in the hands of another connection of it
 	KeyGoAway               = "goaway"
 )
 
