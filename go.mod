@@ -7,6 +7,7 @@ require (
 	github.com/benbjohnson/immutable v0.4.0 // persistent maps: the state machine's snapshots share structure
 	github.com/bufbuild/protocompile v0.14.1 // parses .proto files, so that generating needs no protoc
 	github.com/danielgtaylor/huma/v2 v2.37.2 // OpenAPI 3.1 from the handlers' types
+	github.com/eclipse/paho.golang v0.23.0 // the MQTT 5 packets of the mqtt5 endpoint
 	github.com/fasthttp/websocket v1.5.12 // the other side of WebSocket tests: another implementation than ours
 	github.com/google/go-cmp v0.7.0 // differences in tests
 	github.com/google/uuid v1.6.0 // request, API and plan ids
@@ -40,6 +41,7 @@ require (
 	go.opentelemetry.io/otel/trace v1.47.0 // span contexts through the data path
 	go.opentelemetry.io/proto/otlp v1.11.0 // the collector of the trace tests speaks it
 	go.uber.org/goleak v1.3.0 // no goroutine is left behind, in tests
+	golang.org/x/sync v0.24.0 // the bound in bytes of what the mqtt5 endpoint has taken for publishing
 	google.golang.org/grpc v1.83.2 // the collector of the trace tests is served by it
 	google.golang.org/protobuf v1.36.12 // raft commands and NATS envelopes
 	gopkg.in/yaml.v3 v3.0.1 // definitions in YAML, with positions
@@ -60,7 +62,7 @@ require (
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/google/go-tpm v0.9.8 // indirect
-	github.com/gorilla/websocket v1.5.0 // indirect
+	github.com/gorilla/websocket v1.5.3 // indirect
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.30.0 // indirect
 	github.com/hashicorp/go-immutable-radix v1.3.1 // indirect
 	github.com/hashicorp/go-metrics v0.7.0 // indirect
@@ -93,7 +95,6 @@ require (
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/exp v0.0.0-20230626212559-97b1e661b5df // indirect
 	golang.org/x/net v0.60.0 // indirect
-	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/time v0.16.0 // indirect

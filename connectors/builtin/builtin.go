@@ -6,6 +6,7 @@ import (
 	"github.com/sluice-gateway/sluice/connectors"
 	"github.com/sluice-gateway/sluice/connectors/endpoint/kafka"
 	"github.com/sluice-gateway/sluice/connectors/endpoint/mock"
+	"github.com/sluice-gateway/sluice/connectors/endpoint/mqtt5"
 	"github.com/sluice-gateway/sluice/connectors/entrypoint/httpget"
 	"github.com/sluice-gateway/sluice/connectors/entrypoint/httppost"
 	"github.com/sluice-gateway/sluice/connectors/entrypoint/sse"
@@ -24,4 +25,5 @@ var Entrypoints = connectors.Entrypoints{
 var Endpoints = connectors.Endpoints{
 	"kafka": kafka.Type,
 	"mock":  mock.Type,
+	"mqtt5": mqtt5.Type,
 }
