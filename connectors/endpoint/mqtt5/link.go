@@ -172,7 +172,7 @@ func (l *link) send(p *packets.ControlPacket) error {
 
 // read returns the next packet. A broker's farewell is an error.
 func (l *link) read() (*packets.ControlPacket, error) {
-	if l.in.Buffered() == 0 {
+	if !l.hasPacket() { // under load a part of the next packet is always there, and the last deadline grows old
 		_ = l.conn.SetReadDeadline(time.Now().Add(l.quiet)) // fails where Read does
 	}
 	if err := l.checkLength(); err != nil {
