@@ -49,6 +49,8 @@ require (
 	software.sslmate.com/src/go-pkcs12 v0.7.4 // PKCS12 key and trust stores, with Java's trust marks
 )
 
+require github.com/eclipse/paho.mqtt.golang v1.5.1
+
 require (
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/armon/go-metrics v0.4.1 // indirect

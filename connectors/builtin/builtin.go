@@ -6,6 +6,7 @@ import (
 	"github.com/sluice-gateway/sluice/connectors"
 	"github.com/sluice-gateway/sluice/connectors/endpoint/kafka"
 	"github.com/sluice-gateway/sluice/connectors/endpoint/mock"
+	"github.com/sluice-gateway/sluice/connectors/endpoint/mqtt"
 	"github.com/sluice-gateway/sluice/connectors/endpoint/mqtt5"
 	"github.com/sluice-gateway/sluice/connectors/entrypoint/httpget"
 	"github.com/sluice-gateway/sluice/connectors/entrypoint/httppost"
@@ -23,7 +24,9 @@ var Entrypoints = connectors.Entrypoints{
 
 // Endpoints are the ways out, by the definition's type.
 var Endpoints = connectors.Endpoints{
-	"kafka": kafka.Type,
-	"mock":  mock.Type,
-	"mqtt5": mqtt5.Type,
+	"kafka":          kafka.Type,
+	"mock":           mock.Type,
+	"mqtt":           mqtt.Type,
+	"mqtt5":          mqtt5.Type,
+	"mqtt5-advanced": mqtt5.Type,
 }
