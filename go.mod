@@ -7,7 +7,8 @@ require (
 	github.com/benbjohnson/immutable v0.4.0 // persistent maps: the state machine's snapshots share structure
 	github.com/bufbuild/protocompile v0.14.1 // parses .proto files, so that generating needs no protoc
 	github.com/danielgtaylor/huma/v2 v2.37.2 // OpenAPI 3.1 from the handlers' types
-	github.com/eclipse/paho.golang v0.23.0 // the MQTT 5 packets of the mqtt5 endpoint
+	github.com/eclipse/paho.golang v0.23.0 // the packets of MQTT 5; in tests another client than ours
+	github.com/eclipse/paho.mqtt.golang v1.5.1 // the packets of MQTT 3.1.1
 	github.com/fasthttp/websocket v1.5.12 // the other side of WebSocket tests: another implementation than ours
 	github.com/google/go-cmp v0.7.0 // differences in tests
 	github.com/google/uuid v1.6.0 // request, API and plan ids
@@ -48,8 +49,6 @@ require (
 	pgregory.net/rapid v1.3.0 // property tests
 	software.sslmate.com/src/go-pkcs12 v0.7.4 // PKCS12 key and trust stores, with Java's trust marks
 )
-
-require github.com/eclipse/paho.mqtt.golang v1.5.1
 
 require (
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect

@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 
 	"github.com/sluice-gateway/sluice/connectors"
-	"github.com/sluice-gateway/sluice/connectors/endpoint/internal/mqttclient"
+	"github.com/sluice-gateway/sluice/connectors/mqttclient"
 	"github.com/sluice-gateway/sluice/proto/apidef"
 )
 

@@ -212,7 +212,7 @@ func TestReal_SessionBrokenConnection(t *testing.T) {
 // TestReal_SessionBrokerRestart kills the broker, which has saved what it acknowledged: nothing of it is lost.
 func TestReal_SessionBrokerRestart(t *testing.T) {
 	versions(t, func(t *testing.T, v Version) {
-		b := brokers.StartMosquitto(t, brokers.MosquittoConfig{Lines: []string{"max_inflight_messages 0"}})
+		b := brokers.StartMosquitto(t, quick)
 		e := runVersion(t, v, config(b.Addr(), "t", ""), connectors.Limits{})
 		c := subscribe(t, e, named(qos.AtLeastOnce, "client"))
 		number(newPeer(t, b.Addr()), "t", 0, 200)
@@ -335,10 +335,14 @@ func TestReal_SessionSplit(t *testing.T) {
 
 // TestReal_SessionTakenOver has another worker use the same client identifier.
 func TestReal_SessionTakenOver(t *testing.T) {
+	versions(t, testTakenOver)
+}
+
+func testTakenOver(t *testing.T, v Version) {
 	b := brokers.StartMosquitto(t, quick)
 	p := newPeer(t, b.Addr())
 	x := named(qos.AtLeastOnce, "client")
-	first, second := run(t, config(b.Addr(), "t", ""), connectors.Limits{}), run(t, config(b.Addr(), "t", ""), connectors.Limits{})
+	first, second := runVersion(t, v, config(b.Addr(), "t", ""), connectors.Limits{}), runVersion(t, v, config(b.Addr(), "t", ""), connectors.Limits{})
 	c := subscribe(t, first, x)
 	number(p, "t", 0, 10)
 	c.wantNumbers(0, 5)
@@ -365,42 +369,6 @@ func TestReal_SessionTakenOver(t *testing.T) {
 			t.Errorf("%d is lost", i)
 		}
 	}
-}
-
-// TestReal_SessionContested31 is the same with a protocol that does not say why a connection ends: one of the two gives up.
-func TestReal_SessionContested31(t *testing.T) {
-	b := brokers.StartMosquitto(t, quick)
-	x := named(qos.AtLeastOnce, "client")
-	var both []*client
-	for range 2 {
-		both = append(both, subscribe(t, runVersion(t, V311, config(b.Addr(), "t", ""), connectors.Limits{}), x))
-	}
-	errs := make(chan error, 2)
-	for _, c := range both {
-		go func() {
-			for {
-				view, err := c.s.Poll(1)
-				if err != nil {
-					errs <- err
-					return
-				}
-				if len(view) > 0 {
-					continue
-				}
-				select {
-				case <-c.woken:
-				case <-t.Context().Done():
-					errs <- nil
-					return
-				}
-			}
-		}()
-	}
-	failed(t, next(t, errs), 409, message.KeyConnectionClosed)
-	for _, c := range both {
-		c.end()
-	}
-	<-errs
 }
 
 // TestReal_SessionShared has two workers share the work of one subscription; the part of one that is away waits for it.

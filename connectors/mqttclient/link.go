@@ -20,7 +20,7 @@ import (
 const (
 	dialTimeout  = 3 * time.Second // to connect, greet and be greeted
 	writeTimeout = 5 * time.Second // a broker that takes no byte for so long is gone
-	byeTimeout   = time.Second     // to say goodbye
+	byeTimeout   = 3 * time.Second // to say goodbye, and for the broker to read all that we wrote before
 	keepAlive    = 10              // seconds: what we tell the broker; a ping goes out every half of it
 	minBackoff   = 100 * time.Millisecond
 	maxBackoff   = time.Second

@@ -40,8 +40,8 @@ var (
 	errTextTooLong = errors.New("a header is longer than MQTT can send")
 	// errNoQoS2: what the broker said it cannot when we connected.
 	errNoQoS2 = errors.New("the broker takes no QoS 2 (producer.qos)")
-	// errContested: MQTT 3.1.1 does not say why a connection ends, but nothing else ends one after another like this.
-	errContested = errors.New("one connection after another ends as soon as it is made")
+	// errContested: the broker does not say so, but nothing else ends a connection like this (session.isContested).
+	errContested = errors.New("the broker ends the session's connection and takes others")
 	// errWeakGrant: the broker granted less than the level needs.
 	errWeakGrant = errors.New("the broker grants no QoS 1, which this level needs")
 	// errNoQoS1 and errNoRetain: what the broker said it cannot when we connected.

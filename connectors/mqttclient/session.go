@@ -2,6 +2,8 @@ package mqttclient
 
 import (
 	"context"
+	"errors"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -120,7 +122,7 @@ func (s *session) keep(ctx context.Context) error {
 		if isLasting(err) {
 			refused++
 		}
-		if short >= mostShort {
+		if short >= mostShort || s.isContested(ctx, err) {
 			err = errContested
 		}
 		gaveUp := !served && fails > s.e.set.attempts || refused > 0 && !served || refused > s.e.set.attempts
@@ -131,6 +133,22 @@ func (s *session) keep(ctx context.Context) error {
 		_ = pause(ctx, backoff(fails)) // the loop notices the end
 	}
 	return errEnded
+}
+
+// isContested: the broker has ended our connection in order and without a word, and takes another one at once. That is how
+// MQTT 3.1.1 gives a session to somebody else, and Mosquitto does so in MQTT 5 as well. A broker that was stopped takes no
+// connection at that moment, and a network that broke ends none in order.
+func (s *session) isContested(ctx context.Context, err error) bool {
+	if !errors.Is(err, io.EOF) || !s.wasGranted() {
+		return false
+	}
+	l, err := s.e.dial(ctx, fresh())
+	if err != nil {
+		return false
+	}
+	l.bye()
+	l.close()
+	return true
 }
 
 func (s *session) hello() hello {
