@@ -77,7 +77,8 @@ func (d *decoder) originOf(p *packets.Publish) *origin {
 		o.expiry = int64(*p.Properties.MessageExpiry)
 	}
 	if d.origin == nil || *d.origin != o {
-		d.origin = &o
+		d.origin = new(origin) // and not &o, which would be allocated for every message
+		*d.origin = o
 	}
 	return d.origin
 }
