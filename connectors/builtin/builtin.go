@@ -16,10 +16,11 @@ import (
 
 // Entrypoints are the ways in, by the definition's type.
 var Entrypoints = connectors.Entrypoints{
-	"http-get":  httpget.Type,
-	"http-post": httppost.Type,
-	"sse":       sse.Type,
-	"websocket": websocket.Type,
+	"http-get":     httpget.Type,
+	"http-post":    httppost.Type,
+	"sse":          sse.Type,
+	"sse-advanced": sse.Advanced,
+	"websocket":    websocket.Type,
 }
 
 // Endpoints are the ways out, by the definition's type.

@@ -62,7 +62,7 @@ func TestWindow_SettledInAnyOrder(t *testing.T) {
 		var w window
 		open := map[int64]bool{}
 		next := int64(0)
-		for range rapid.IntRange(1, 4000).Draw(t, "steps") {
+		for range rapid.IntRange(1, 600).Draw(t, "steps") {
 			if rapid.Bool().Draw(t, "push") {
 				if seq := w.push(slot{size: int(next)}); seq != next {
 					t.Fatalf("number %d, want %d", seq, next)

@@ -94,7 +94,7 @@ func mute(t *testing.T, can packets.Properties) string {
 
 func TestPublish_NoAcknowledgementIsUnknown(t *testing.T) {
 	t.Parallel()
-	e := run(t, config(mute(t, packets.Properties{}), "t", ""), connectors.Limits{ProduceTimeout: 200 * time.Millisecond, Drain: 100 * time.Millisecond})
+	e := run(t, config(mute(t, packets.Properties{}), "t", ""), connectors.Limits{ProduceTimeout: 3 * time.Second, Drain: 100 * time.Millisecond})
 	if f := failed(t, publish(t, e, level(qos.Auto), "1", nil), 504, message.KeyOutcomeUnknown); !f.Unknown {
 		t.Error("not marked as unknown")
 	}

@@ -11,6 +11,8 @@ type Failure struct {
 	Err     error  // the cause, for logs; nil: none
 	// Unknown says that a publish may or may not have been stored: the broker's answer did not come in time.
 	Unknown bool
+	// Retry says, of the end of a push delivery, that trying again later could help (connectors.Dispatcher).
+	Retry bool
 }
 
 // Error renders the failure for logs.

@@ -30,7 +30,9 @@ const get = "GET /?a=b HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n"
 
 func build(t testing.TB, cfg string) *sse.Entrypoint {
 	t.Helper()
-	e, err := sse.New([]byte(cfg), fake.Env())
+	env := fake.Env()
+	env.Loop = fake.Loop(t, 1)
+	e, err := sse.New([]byte(cfg), env)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,6 +194,7 @@ func TestEntrypoint_Cursor(t *testing.T) {
 		{"header", get + "Last-Event-ID: abc=\r\n\r\n", "abc="},
 		{"query", strings.Replace(get, "?a=b", "?from=earliest", 1) + "\r\n", "earliest"},
 		{"query, long name", strings.Replace(get, "?a=b", "?lastEventId=x%3D", 1) + "\r\n", "x="},
+		{"query, as http-get has it", strings.Replace(get, "?a=b", "?cursor=@2026-11-22T10:00:00Z", 1) + "\r\n", "@2026-11-22T10:00:00Z"},
 		{"header wins", strings.Replace(get, "?a=b", "?from=earliest", 1) + "Last-Event-ID: abc\r\n\r\n", "abc"},
 	}
 	for _, tt := range tests {
@@ -292,6 +295,7 @@ func TestEntrypoint_ClientTalksTooMuch(t *testing.T) {
 func TestEntrypoint_ClientStopsReading(t *testing.T) {
 	t.Parallel()
 	env := fake.Env()
+	env.Loop = fake.Loop(t, 1)
 	env.Limits.WriteTimeout = 50 * time.Millisecond
 	e, err := sse.New(nil, env)
 	if err != nil {
