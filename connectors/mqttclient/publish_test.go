@@ -81,12 +81,17 @@ func mute(t *testing.T, can packets.Properties) string {
 			if err != nil {
 				return
 			}
-			defer conn.Close()
 			if _, err := packets.ReadPacket(conn); err == nil {
 				hello := packets.NewControlPacket(packets.CONNACK)
 				hello.Content.(*packets.Connack).Properties = &can
 				_, _ = hello.WriteTo(conn)
 			}
+			for {
+				if p, err := packets.ReadPacket(conn); err != nil || p.Type == packets.DISCONNECT {
+					break
+				}
+			}
+			conn.Close()
 		}
 	}()
 	return ln.Addr().String()
@@ -94,7 +99,7 @@ func mute(t *testing.T, can packets.Properties) string {
 
 func TestPublish_NoAcknowledgementIsUnknown(t *testing.T) {
 	t.Parallel()
-	e := run(t, config(mute(t, packets.Properties{}), "t", ""), connectors.Limits{ProduceTimeout: 3 * time.Second, Drain: 100 * time.Millisecond})
+	e := run(t, config(mute(t, packets.Properties{}), "t", ""), connectors.Limits{ProduceTimeout: 2 * time.Second, Drain: 100 * time.Millisecond})
 	if f := failed(t, publish(t, e, level(qos.Auto), "1", nil), 504, message.KeyOutcomeUnknown); !f.Unknown {
 		t.Error("not marked as unknown")
 	}
