@@ -345,8 +345,7 @@ func testTakenOver(t *testing.T, v Version) {
 	first, second := runVersion(t, v, config(b.Addr(), "t", ""), connectors.Limits{}), runVersion(t, v, config(b.Addr(), "t", ""), connectors.Limits{})
 	c := subscribe(t, first, x)
 	number(p, "t", 0, 10)
-	c.wantNumbers(0, 5)
-	for i := 5; i < 10; i++ {
+	for i := range 10 { // nothing is proved: Mosquitto resets a connection on which it has bytes to read, which tells nothing
 		c.want(fmt.Sprint(i))
 	}
 	d := subscribe(t, second, x)
@@ -364,7 +363,7 @@ func testTakenOver(t *testing.T, v Version) {
 		m := d.message(message.Data)
 		seen[string(m.Content)] = true
 	}
-	for i := 5; i < 12; i++ {
+	for i := range 12 {
 		if !seen[fmt.Sprint(i)] {
 			t.Errorf("%d is lost", i)
 		}
