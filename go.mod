@@ -7,7 +7,8 @@ require (
 	github.com/benbjohnson/immutable v0.4.0 // persistent maps: the state machine's snapshots share structure
 	github.com/bufbuild/protocompile v0.14.1 // parses .proto files, so that generating needs no protoc
 	github.com/danielgtaylor/huma/v2 v2.37.2 // OpenAPI 3.1 from the handlers' types
-	github.com/eclipse/paho.golang v0.23.0 // MQTT 5 in tests: another client than ours
+	github.com/eclipse/paho.golang v0.23.0 // the packets of MQTT 5; in tests another client than ours
+	github.com/eclipse/paho.mqtt.golang v1.5.1 // the packets of MQTT 3.1.1
 	github.com/fasthttp/websocket v1.5.12 // the other side of WebSocket tests: another implementation than ours
 	github.com/google/go-cmp v0.7.0 // differences in tests
 	github.com/google/uuid v1.6.0 // request, API and plan ids
@@ -41,6 +42,7 @@ require (
 	go.opentelemetry.io/otel/trace v1.47.0 // span contexts through the data path
 	go.opentelemetry.io/proto/otlp v1.11.0 // the collector of the trace tests speaks it
 	go.uber.org/goleak v1.3.0 // no goroutine is left behind, in tests
+	golang.org/x/sync v0.24.0 // the bound in bytes of what the mqtt5 endpoint has taken for publishing
 	golang.org/x/sys v0.49.0 // what the kernel knows of a connection: how much its peer has acknowledged
 	google.golang.org/grpc v1.83.2 // the collector of the trace tests is served by it
 	google.golang.org/protobuf v1.36.12 // raft commands and NATS envelopes
@@ -95,7 +97,6 @@ require (
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/exp v0.0.0-20230626212559-97b1e661b5df // indirect
 	golang.org/x/net v0.60.0 // indirect
-	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20260928230214-8a89bd6388cc // indirect

@@ -29,7 +29,7 @@ type Cell struct {
 // has them.
 var (
 	entrypointTypes = []string{"http-post", "http-get", "sse", "sse-advanced", "websocket", "webhook", "webhook-advanced"}
-	endpointTypes   = []string{"kafka", "kafka-advanced", "mqtt5", "mqtt5-advanced", "mock"}
+	endpointTypes   = []string{"kafka", "kafka-advanced", "mqtt5", "mqtt5-advanced", "mqtt", "mock"}
 )
 
 // Reasons of the additions (DESIGN section 5).
@@ -38,6 +38,7 @@ const (
 	byRule   = "auto is the default level, so it works in every row"
 	liveEnd  = "none works wherever there is a live end to start at"
 	receipts = "a WebSocket proves receipt: by the pong to a ping, or by an explicit ack"
+	sessions = "MQTT 3.1.1 keeps the same levels by persistent sessions"
 	invented = "mock stands in for any broker, in tests and demonstrations"
 )
 
@@ -71,49 +72,57 @@ var (
 // not in its row. A level enters served with the tests that prove it, never before.
 var table = []row{
 	{"http-post", "kafka", live, nil, live},
-	{"http-post", "kafka-advanced", live, nil, nil},
-	{"http-post", "mqtt5", live, nil, nil},
-	{"http-post", "mqtt5-advanced", live, nil, nil},
+	{"http-post", "kafka-advanced", live, nil, live},
+	{"http-post", "mqtt5", live, nil, live},
+	{"http-post", "mqtt5-advanced", live, nil, live},
+	{"http-post", "mqtt", nil, older(live), live},
 	{"http-post", "mock", nil, mocked(live), live},
 
-	{"http-get", "kafka", auto, ours(gained), auto},
-	{"http-get", "kafka-advanced", resuming, nil, nil},
-	{"http-get", "mqtt5", auto, nil, nil},
-	{"http-get", "mqtt5-advanced", auto, nil, nil},
+	{"http-get", "kafka", auto, ours(gained), resuming},
+	{"http-get", "kafka-advanced", resuming, nil, resuming},
+	{"http-get", "mqtt5", auto, nil, auto},
+	{"http-get", "mqtt5-advanced", auto, nil, auto},
+	{"http-get", "mqtt", nil, older(auto), auto},
 	{"http-get", "mock", nil, mocked(resuming), resuming},
 
-	{"sse", "kafka", live, ours(gained), live},
-	{"sse", "kafka-advanced", all, nil, nil},
-	{"sse", "mqtt5", counted, ours(live0, standard), nil},
-	{"sse", "mqtt5-advanced", counted, ours(live0, standard), nil},
+	{"sse", "kafka", live, ours(gained), all},
+	{"sse", "kafka-advanced", all, nil, all},
+	{"sse", "mqtt5", counted, ours(live0, standard), all},
+	{"sse", "mqtt5-advanced", counted, ours(live0, standard), all},
+	{"sse", "mqtt", nil, older(all), all},
 	{"sse", "mock", nil, mocked(all), all},
 
-	{"sse-advanced", "kafka", live, ours(gained), live},
-	{"sse-advanced", "kafka-advanced", all, nil, nil},
-	{"sse-advanced", "mqtt5", counted, ours(live0, standard), nil},
-	{"sse-advanced", "mqtt5-advanced", counted, ours(live0, standard), nil},
+	{"sse-advanced", "kafka", live, ours(gained), all},
+	{"sse-advanced", "kafka-advanced", all, nil, all},
+	{"sse-advanced", "mqtt5", counted, ours(live0, standard), all},
+	{"sse-advanced", "mqtt5-advanced", counted, ours(live0, standard), all},
+	{"sse-advanced", "mqtt", nil, older(all), all},
 	{"sse-advanced", "mock", nil, mocked(all), all},
 
-	{"websocket", "kafka", live, ours(proved), live},
-	{"websocket", "kafka-advanced", live, ours(proved), nil},
-	{"websocket", "mqtt5", live, ours(proved), nil},
-	{"websocket", "mqtt5-advanced", live, ours(proved), nil},
-	{"websocket", "mock", nil, mocked(all), live},
+	{"websocket", "kafka", live, ours(proved), all},
+	{"websocket", "kafka-advanced", live, ours(proved), all},
+	{"websocket", "mqtt5", live, ours(proved), all},
+	{"websocket", "mqtt5-advanced", live, ours(proved), all},
+	{"websocket", "mqtt", nil, older(all), all},
+	{"websocket", "mock", nil, mocked(all), all},
 
 	{"webhook", "kafka", live, ours(gained), nil},
 	{"webhook", "kafka-advanced", all, nil, nil},
 	{"webhook", "mqtt5", counted, ours(live0, standard), nil},
 	{"webhook", "mqtt5-advanced", counted, ours(live0, standard), nil},
+	{"webhook", "mqtt", nil, older(all), nil},
 	{"webhook", "mock", nil, mocked(all), nil},
 
 	{"webhook-advanced", "kafka", live, ours(gained), nil},
 	{"webhook-advanced", "kafka-advanced", all, nil, nil},
 	{"webhook-advanced", "mqtt5", counted, ours(live0, standard), nil},
 	{"webhook-advanced", "mqtt5-advanced", counted, ours(live0, standard), nil},
+	{"webhook-advanced", "mqtt", nil, older(all), nil},
 	{"webhook-advanced", "mock", nil, mocked(all), nil},
 }
 
 func ours(a ...addition) []addition         { return a }
+func older(levels []Level) []addition       { return []addition{{sessions, levels}} }
 func mocked(levels []Level) []addition      { return []addition{{invented, levels}} }
 func find(entrypoint, endpoint string) *row { return byPair[[2]string{entrypoint, endpoint}] }
 

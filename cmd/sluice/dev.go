@@ -22,8 +22,11 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/internal/workernode"
 )
 
-// sampleBrokers are the addresses that samples and the user guides use: in `sluice dev` they mean its own broker.
-var sampleBrokers = []string{"kafka:9092", "localhost:8082"}
+// sampleBrokers are the addresses that samples and the user guides use: in `sluice dev` they mean its own brokers.
+var (
+	sampleBrokers     = []string{"kafka:9092", "localhost:8082"}
+	sampleMQTTBrokers = []string{"localhost:1883", "mosquitto:1883", "mqtt:1883"}
+)
 
 type devFlags struct {
 	common
@@ -157,6 +160,9 @@ func (f *devFlags) startBrokers(log *slog.Logger) (*devBrokers, error) {
 	}
 	for _, name := range sampleBrokers {
 		b.names[name] = b.kafka
+	}
+	for _, name := range sampleMQTTBrokers {
+		b.names[name] = b.mqtt
 	}
 	return b, nil
 }

@@ -6,6 +6,8 @@ import (
 	"github.com/sluice-gateway/sluice/connectors"
 	"github.com/sluice-gateway/sluice/connectors/endpoint/kafka"
 	"github.com/sluice-gateway/sluice/connectors/endpoint/mock"
+	"github.com/sluice-gateway/sluice/connectors/endpoint/mqtt"
+	"github.com/sluice-gateway/sluice/connectors/endpoint/mqtt5"
 	"github.com/sluice-gateway/sluice/connectors/entrypoint/httpget"
 	"github.com/sluice-gateway/sluice/connectors/entrypoint/httppost"
 	"github.com/sluice-gateway/sluice/connectors/entrypoint/sse"
@@ -26,4 +28,7 @@ var Endpoints = connectors.Endpoints{
 	"kafka":          kafka.Type,
 	"kafka-advanced": kafka.Advanced,
 	"mock":           mock.Type,
+	"mqtt":           mqtt.Type,
+	"mqtt5":          mqtt5.Type,
+	"mqtt5-advanced": mqtt5.Type,
 }

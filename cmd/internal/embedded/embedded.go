@@ -1,19 +1,14 @@
 // Package embedded holds the brokers that `sluice dev` brings along, so that the first minute needs nothing installed: a
 // Kafka that persists to the data directory (franz-go's kfake) and an MQTT 5 broker (mochi-mqtt). Both are for
-// development only: one node, loopback, no authentication. mochi-mqtt v2.7.9 can lock up under sustained QoS 1 traffic
-// (Inflight.NextImmediate takes a read lock twice); --mqtt points at a real broker.
+// development only: one node, loopback, no authentication, and the MQTT broker keeps nothing over a restart.
 package embedded
 
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"strconv"
 
-	mqtt "github.com/mochi-mqtt/server/v2"
-	"github.com/mochi-mqtt/server/v2/hooks/auth"
-	"github.com/mochi-mqtt/server/v2/listeners"
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
@@ -63,42 +58,6 @@ func (k *Kafka) Run(ctx context.Context) error {
 	<-ctx.Done()
 	k.cluster.Close()
 	return nil
-}
-
-// MQTT is the embedded MQTT broker.
-type MQTT struct {
-	server *mqtt.Server
-	addr   string
-}
-
-// NewMQTT prepares the embedded MQTT broker on loopback: on MQTTPort, or on a free port where that one is taken.
-func NewMQTT(log *slog.Logger) (*MQTT, error) {
-	ln, err := listen(MQTTPort)
-	if err != nil {
-		return nil, fmt.Errorf("embedded mqtt: %w", err)
-	}
-	server := mqtt.New(&mqtt.Options{Logger: log})
-	if err := server.AddHook(new(auth.AllowHook), nil); err != nil {
-		ln.Close()
-		return nil, fmt.Errorf("embedded mqtt: %w", err)
-	}
-	if err := server.AddListener(listeners.NewNet("dev", ln)); err != nil {
-		ln.Close()
-		return nil, fmt.Errorf("embedded mqtt: %w", err)
-	}
-	return &MQTT{server: server, addr: ln.Addr().String()}, nil
-}
-
-// Addr is where the broker listens.
-func (m *MQTT) Addr() string { return m.addr }
-
-// Run serves until ctx ends.
-func (m *MQTT) Run(ctx context.Context) error {
-	if err := m.server.Serve(); err != nil {
-		return fmt.Errorf("embedded mqtt: %w", err)
-	}
-	<-ctx.Done()
-	return m.server.Close()
 }
 
 // listen takes port on loopback, or any free one.
