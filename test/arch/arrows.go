@@ -24,7 +24,7 @@ var arrows = map[string][]string{
 // plugins are the folders in which each package is on its own: it may import the shared packages and what lies below
 // itself, but none of its siblings; builtin alone imports them all.
 var plugins = map[string]plugin{
-	"connectors": {shared: []string{"connectors", "connectors/supervise", "connectors/httpfront"},
+	"connectors": {shared: []string{"connectors", "connectors/supervise", "connectors/httpfront", "connectors/tlsstore"},
 		groups: []string{"connectors/entrypoint", "connectors/endpoint"}},
 	"policies": {shared: []string{"policies", "policies/el"}},
 }
