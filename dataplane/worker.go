@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,6 +40,7 @@ type Config struct {
 	Server            server.Config // MaxBody, WriteTimeout and Grace come from Limits
 	Limits            connectors.Limits
 	Brokers           map[string]string // see connectors.Env
+	WebhookAllow      []netip.Prefix    // see connectors.Env
 	Tags              []string          // sharding tags
 }
 
@@ -98,7 +100,7 @@ type Status struct {
 func New(cfg Config, deps Deps) (*Worker, error) {
 	w := &Worker{counters: deps.Counters}
 	apis := flow.Config{Entrypoints: deps.Entrypoints, Endpoints: deps.Endpoints, Limits: cfg.Limits,
-		Brokers: cfg.Brokers, Tags: cfg.Tags, Log: deps.Log, Meter: deps.Meter.Meter(scope), Counters: deps.Counters}
+		Brokers: cfg.Brokers, WebhookAllow: cfg.WebhookAllow, Tags: cfg.Tags, Log: deps.Log, Meter: deps.Meter.Meter(scope), Counters: deps.Counters}
 	cfg.Server.MaxBody, cfg.Server.WriteTimeout, cfg.Server.Grace = cfg.Limits.MaxBody, cfg.Limits.WriteTimeout, cfg.Limits.Drain
 	if deps.Tracer != nil {
 		tracer := deps.Tracer.Tracer(scope)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -43,11 +44,13 @@ type Config struct {
 	Endpoints   connectors.Endpoints
 	Limits      connectors.Limits
 	Brokers     map[string]string // see connectors.Env
-	Tags        []string          // the worker's sharding tags, which plans may be bound to; empty: every plan counts
-	Log         *slog.Logger
-	Meter       metric.Meter
-	Counters    *meter.Registry
-	Tracer      trace.Tracer // nil: no spans
+	// WebhookAllow: see connectors.Env.
+	WebhookAllow []netip.Prefix
+	Tags         []string // the worker's sharding tags, which plans may be bound to; empty: every plan counts
+	Log          *slog.Logger
+	Meter        metric.Meter
+	Counters     *meter.Registry
+	Tracer       trace.Tracer // nil: no spans
 }
 
 // Deployment is one revision of a definition and where it comes from.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -38,6 +39,8 @@ type Config struct {
 	Tags       []string
 	Limits     connectors.Limits
 	Brokers    map[string]string // see connectors.Env
+	// WebhookAllow: see connectors.Env.
+	WebhookAllow []netip.Prefix
 
 	// How it reaches the control plane: the token says whose definitions to trust, NATS where they come from.
 	Token     join.Token
@@ -63,7 +66,7 @@ func New(ctx context.Context, cfg Config) ([]run.Runner, error) {
 	serverConfig.TLS = cfg.GatewayTLS
 	worker, err := dataplane.New(dataplane.Config{
 		ID: cfg.Node, Name: "sluice worker", Version: version.String(), AdminToken: cfg.AdminToken,
-		Server: serverConfig, Limits: limits, Brokers: cfg.Brokers, Tags: cfg.Tags,
+		Server: serverConfig, Limits: limits, Brokers: cfg.Brokers, WebhookAllow: cfg.WebhookAllow, Tags: cfg.Tags,
 	}, dataplane.Deps{
 		Entrypoints: builtin.Entrypoints, Endpoints: builtin.Endpoints,
 		Gateway: []net.Listener{cfg.Gateway}, Admin: cfg.Admin, Log: cfg.Log,
