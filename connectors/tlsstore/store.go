@@ -97,6 +97,19 @@ func (s *Store) Stamp() (string, error) {
 
 // Authorities reads a trust store.
 func (s *Store) Authorities() (*x509.CertPool, error) {
+	certs, err := s.Certificates()
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	for _, cert := range certs {
+		pool.AddCert(cert)
+	}
+	return pool, nil
+}
+
+// Certificates reads a trust store as a list, which is never empty.
+func (s *Store) Certificates() ([]*x509.Certificate, error) {
 	data, err := s.read()
 	if err != nil {
 		return nil, err
@@ -114,17 +127,10 @@ func (s *Store) Authorities() (*x509.CertPool, error) {
 			err = fmt.Errorf("read PKCS12: %w", err)
 		}
 	}
-	if err != nil {
-		return nil, err
+	if err == nil && len(certs) == 0 {
+		err = errors.New("there is no trusted certificate in it")
 	}
-	if len(certs) == 0 {
-		return nil, errors.New("there is no trusted certificate in it")
-	}
-	pool := x509.NewCertPool()
-	for _, cert := range certs {
-		pool.AddCert(cert)
-	}
-	return pool, nil
+	return certs, err
 }
 
 // errJCEKS: neither Kafka's own default nor anything that keytool makes unasked.
