@@ -116,13 +116,14 @@ type bed struct {
 	attempts []connectors.Attempt
 	rests    []string
 
-	cancel context.CancelFunc
-	done   chan struct{}
-	err    error
+	patience time.Duration
+	cancel   context.CancelFunc
+	done     chan struct{}
+	err      error
 }
 
 func newBed(t testing.TB, level qos.Level, subscription string) *bed {
-	b := &bed{t: t, sub: fake.NewSubscription(), env: fake.Env(), level: level, done: make(chan struct{})}
+	b := &bed{t: t, sub: fake.NewSubscription(), env: fake.Env(), level: level, patience: fake.Patience, done: make(chan struct{})}
 	b.backend = b.sub.Backend()
 	b.env.WebhookAllow, b.env.QoS = loopback, level
 	b.dispatch = &connectors.Dispatch{ID: "sub-1", Configuration: json.RawMessage(subscription),
@@ -179,7 +180,7 @@ func (b *bed) wait() error {
 	b.t.Helper()
 	select {
 	case <-b.done:
-	case <-time.After(fake.Patience):
+	case <-time.After(b.patience):
 		b.t.Fatal("the delivery did not end")
 	}
 	b.cancel()
