@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -235,3 +236,6 @@ func (r *receiver) await(t testing.TB, n int) {
 		}
 	}
 }
+
+// quietLog is for servers whose clients break handshakes.
+var quietLog = log.New(io.Discard, "", 0)
