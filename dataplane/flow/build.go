@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/connectors/eventloop"
 	"github.com/sluice-gateway/sluice/dataplane/meter"
 	"github.com/sluice-gateway/sluice/dataplane/table"
 	"github.com/sluice-gateway/sluice/proto/apidef"
@@ -44,13 +45,14 @@ type Config struct {
 	Endpoints   connectors.Endpoints
 	Limits      connectors.Limits
 	Brokers     map[string]string // see connectors.Env
+	Tags        []string          // the worker's sharding tags, which plans may be bound to; empty: every plan counts
+	Log         *slog.Logger
+	Meter       metric.Meter
+	Counters    *meter.Registry
+	Tracer      trace.Tracer    // nil: no spans
+	Loop        *eventloop.Loop // see connectors.Env
 	// WebhookAllow: see connectors.Env.
 	WebhookAllow []netip.Prefix
-	Tags         []string // the worker's sharding tags, which plans may be bound to; empty: every plan counts
-	Log          *slog.Logger
-	Meter        metric.Meter
-	Counters     *meter.Registry
-	Tracer       trace.Tracer // nil: no spans
 }
 
 // Deployment is one revision of a definition and where it comes from.
