@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/sluice-gateway/sluice/qos/message"
@@ -42,17 +43,18 @@ func appendBatch(dst []byte, format string, l *lane) []byte {
 	if format == formatJSON {
 		_ = buf.WriteByte('[')
 	}
-	n := l.taken
+	i := 0
 	for it := range l.load {
-		if err := enc.Encode(entryOf(it)); err != nil {
+		if err := enc.Encode(entryOf(l, it, i)); err != nil {
 			panic(err) // an entry is text, numbers and valid JSON
 		}
 		if format == formatJSON {
 			buf.Truncate(buf.Len() - 1) // the line break
-			if n--; n > 0 {
+			if i < l.taken-1 {
 				_ = buf.WriteByte(',')
 			}
 		}
+		i++
 	}
 	if format == formatJSON {
 		_ = buf.WriteByte(']')
@@ -60,13 +62,17 @@ func appendBatch(dst []byte, format string, l *lane) []byte {
 	return buf.Bytes()
 }
 
-func entryOf(it *item) entry {
+// entryOf is the i-th item of a lane.
+func entryOf(l *lane, it *item, i int) entry {
 	m := it.m
 	e := entry{Timestamp: m.Timestamp}
-	if it.positional {
+	switch {
+	case it.positional:
 		e.ID = string(appendPosition(nil, m))
-	} else {
+	case len(m.ID) > 0:
 		e.ID = string(m.ID)
+	default:
+		e.ID = l.id + "-" + strconv.Itoa(i)
 	}
 	if m.Key != nil {
 		text, coded := textOf(m.Key)

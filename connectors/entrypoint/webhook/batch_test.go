@@ -71,6 +71,25 @@ func TestBatch_Bodies(t *testing.T) {
 	}
 }
 
+// TestBatch_MadeUpIDs: without positions, each message has an id of its own all the same.
+func TestBatch_MadeUpIDs(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{formatJSON, formatNDJSON} {
+		r := newReceiver(t, nil)
+		b := newBed(t, qos.AtLeastOnce, to(r.URL, `"batch":{"maxMessages":2,"format":"`+format+`"}`))
+		msgs := data("a", "b")
+		msgs[0].Origin, msgs[1].Origin = nil, nil
+		if err := b.all(msgs...); err != nil {
+			t.Fatal(err)
+		}
+		c := r.got()[0]
+		id := c.header.Get("webhook-id")
+		if len(r.got()) != 1 || !strings.HasPrefix(id, "msg_") || !strings.Contains(c.body, `"id":"`+id+`-0"`) || !strings.Contains(c.body, `"id":"`+id+`-1"`) {
+			t.Errorf("%s: id %q, body %s", format, id, c.body)
+		}
+	}
+}
+
 // TestBatch_RefusedAsAWhole: each of its messages becomes a dead letter of its own.
 func TestBatch_RefusedAsAWhole(t *testing.T) {
 	t.Parallel()

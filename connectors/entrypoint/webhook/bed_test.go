@@ -22,8 +22,6 @@ import (
 	"github.com/sluice-gateway/sluice/test/fake"
 )
 
-func TestMain(m *testing.M) { fake.VerifyNoLeaks(m) }
-
 // loopback is what tests allow.
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 

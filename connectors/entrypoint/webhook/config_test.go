@@ -49,6 +49,9 @@ func TestCheckSubscription(t *testing.T) {
 		"no host":         {`"callbackUrl":"https:///x"`, []string{"/callbackUrl"}},
 		"credentials":     {`"callbackUrl":"https://u:p@x"`, []string{"/callbackUrl"}},
 		"line break":      {`"callbackUrl":"https://x/\r\nX: y"`, []string{"/callbackUrl"}},
+		"space":           {`"callbackUrl":"https://x/?a b"`, []string{"/callbackUrl"}},
+		"foreign query":   {`"callbackUrl":"https://x/?ü"`, []string{"/callbackUrl"}},
+		"foreign host":    {`"callbackUrl":"https://bücher.example/"`, []string{"/callbackUrl"}},
 		"fragment":        {`"callbackUrl":"https://x/#y"`, []string{"/callbackUrl"}},
 		"port":            {`"callbackUrl":"https://x:70000"`, []string{"/callbackUrl"}},
 		"expression":      {`"callbackUrl":"https://x/{#message.id}"`, []string{"/callbackUrl", "/callbackUrl"}}, // and a fragment
@@ -122,7 +125,8 @@ func FuzzCheckSubscription(f *testing.F) {
 		m := message.Message{Content: []byte("x")}
 		w := newWriter(newTemplate(target), target.signers)
 		head, _, _ := w.request(&lane{head: &item{m: &m}, taken: 1}, "", time.Unix(1, 0))
-		if strings.Count(string(head), "\r\n\r\n") != 1 || strings.Count(string(head), "\nHost: ") != 1 {
+		if strings.Count(string(head), "\r\n\r\n") != 1 || strings.Count(string(head), "\nHost: ") != 1 ||
+			len(strings.Fields(strings.SplitN(string(head), "\r\n", 2)[0])) != 3 {
 			t.Errorf("%q makes %q", raw, head)
 		}
 	})

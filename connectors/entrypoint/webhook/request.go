@@ -87,13 +87,13 @@ const smallBody = 16 << 10
 
 // request makes the request for what a lane holds: its head, with a small body, and the body that is left.
 func (w *writer) request(l *lane, authorization string, now time.Time) (request, rest []byte, size int) {
+	w.id = appendID(w.id[:0], l)
 	body := l.head.m.Content
 	if w.template.format != "" {
 		w.body = appendBatch(w.body[:0], w.template.format, l)
 		body = w.body
 	}
 	w.sent = body
-	w.id = appendID(w.id[:0], l)
 	dst := append(w.head[:0], w.template.start...)
 	dst = w.appendHeaders(dst, l)
 	dst = appendHeader(dst, headerID, w.id)

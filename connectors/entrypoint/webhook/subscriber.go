@@ -169,12 +169,26 @@ func (k *checker) callback(at, text string) *url.URL {
 		k.fail(at, "must not hold credentials; put them into auth")
 	case u.Fragment != "":
 		k.fail(at, "must not have a fragment, which is never sent")
+	case !printable(u.Host):
+		k.fail(at, "has a host that is not ASCII; write it as xn--...")
+	case !printable(u.RequestURI()):
+		k.fail(at, "has characters that must be percent-encoded")
 	case !validPort(u.Port()):
 		k.fail(at, fmt.Sprintf("has no valid port: %q", u.Port()))
 	default:
 		return u
 	}
 	return nil
+}
+
+// printable tells text that a request line can hold.
+func printable(text string) bool {
+	for i := range len(text) {
+		if text[i] <= ' ' || text[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 func validPort(text string) bool {
