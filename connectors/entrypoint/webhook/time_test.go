@@ -337,3 +337,20 @@ func TestDispatch_HoldsNoMoreThanItsBound(t *testing.T) {
 		}
 	})
 }
+
+// TestRetryAfter_OfOneMessage: with another status than 429 and 503 it concerns the message alone.
+func TestRetryAfter_OfOneMessage(t *testing.T) {
+	bubble(t, qos.AtLeastOnce, retryOften, func(offset string, attempt int, r *reply) error {
+		if offset == "0" && attempt == 1 {
+			r.status, r.after = 500, 90*seconds
+		}
+		return nil
+	}, func(b *bed, s *script) {
+		if err := b.all(data("slow", "other")...); err != nil {
+			t.Fatal(err)
+		}
+		if len(s.at) != 3 || s.at[1] != 0 || s.at[2] < 90*seconds || len(b.rested()) != 0 {
+			t.Errorf("%v called at %v, rests %v", s.log, s.at, b.rested())
+		}
+	})
+}
