@@ -14,7 +14,7 @@ require (
 	github.com/hashicorp/raft v1.8.0 // replicates definitions
 	github.com/hashicorp/raft-wal v0.4.0 // raft's log and stable store, fsynced; raft-boltdb does not build beside raft v1.8
 	github.com/jcmturner/gokrb5/v8 v8.4.4 // Kerberos key tabs and tickets for SASL GSSAPI
-	github.com/klauspost/compress v1.20.3 // zstd for snapshots to workers
+	github.com/klauspost/compress v1.20.3 // zstd for snapshots to workers, DEFLATE for WebSocket
 	github.com/lestrrat-go/jwx/v3 v3.3.0 // signs the assertions of RFC 7523 for webhook receivers' token endpoints
 	github.com/mochi-mqtt/server/v2 v2.7.9 // the MQTT broker of sluice dev
 	github.com/nats-io/jwt/v2 v2.8.2 // makes the credentials of external NATS clusters in tests
@@ -43,6 +43,7 @@ require (
 	go.opentelemetry.io/proto/otlp v1.11.0 // the collector of the trace tests speaks it
 	go.uber.org/goleak v1.3.0 // no goroutine is left behind, in tests
 	golang.org/x/net v0.60.0 // SOCKS5 for webhooks, and what HTTP headers may hold
+	golang.org/x/sys v0.49.0 // what the kernel knows of a connection: how much its peer has acknowledged
 	google.golang.org/grpc v1.83.2 // the collector of the trace tests is served by it
 	google.golang.org/protobuf v1.36.12 // raft commands and NATS envelopes
 	gopkg.in/yaml.v3 v3.0.1 // definitions in YAML, with positions
@@ -106,7 +107,6 @@ require (
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/exp v0.0.0-20230626212559-97b1e661b5df // indirect
 	golang.org/x/sync v0.24.0 // indirect
-	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20260928230214-8a89bd6388cc // indirect

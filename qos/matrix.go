@@ -80,19 +80,19 @@ var table = []row{
 	{"http-get", "kafka-advanced", resuming, nil, nil},
 	{"http-get", "mqtt5", auto, nil, nil},
 	{"http-get", "mqtt5-advanced", auto, nil, nil},
-	{"http-get", "mock", nil, mocked(resuming), auto},
+	{"http-get", "mock", nil, mocked(resuming), resuming},
 
 	{"sse", "kafka", live, ours(gained), live},
 	{"sse", "kafka-advanced", all, nil, nil},
 	{"sse", "mqtt5", counted, ours(live0, standard), nil},
 	{"sse", "mqtt5-advanced", counted, ours(live0, standard), nil},
-	{"sse", "mock", nil, mocked(all), live},
+	{"sse", "mock", nil, mocked(all), all},
 
-	{"sse-advanced", "kafka", live, ours(gained), nil},
+	{"sse-advanced", "kafka", live, ours(gained), live},
 	{"sse-advanced", "kafka-advanced", all, nil, nil},
 	{"sse-advanced", "mqtt5", counted, ours(live0, standard), nil},
 	{"sse-advanced", "mqtt5-advanced", counted, ours(live0, standard), nil},
-	{"sse-advanced", "mock", nil, mocked(all), nil},
+	{"sse-advanced", "mock", nil, mocked(all), all},
 
 	{"websocket", "kafka", live, ours(proved), live},
 	{"websocket", "kafka-advanced", live, ours(proved), nil},

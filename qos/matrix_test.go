@@ -39,9 +39,10 @@ func TestMatrix_IsTheSeeds(t *testing.T) {
 func TestMatrix_Served(t *testing.T) {
 	t.Parallel()
 	live, auto := []string{"none", "auto"}, []string{"auto"}
+	resuming, all := []string{"auto", "at-most-once", "at-least-once"}, []string{"none", "auto", "at-most-once", "at-least-once"}
 	want := map[string][]string{
-		"http-post kafka": live, "http-post mock": live, "http-get kafka": auto, "http-get mock": auto,
-		"sse kafka": live, "sse mock": live, "websocket kafka": live, "websocket mock": live,
+		"http-post kafka": live, "http-post mock": live, "http-get kafka": auto, "http-get mock": resuming,
+		"sse kafka": live, "sse mock": all, "sse-advanced kafka": live, "sse-advanced mock": all, "websocket kafka": live, "websocket mock": live,
 	}
 	got := map[string][]string{}
 	for _, in := range qos.Entrypoints() {
@@ -128,8 +129,8 @@ func TestLevelsOf_ServedOnly(t *testing.T) {
 		got  []qos.Level
 		want []qos.Level
 	}{
-		{"http-get", qos.LevelsOf("http-get"), []qos.Level{qos.Auto}},
-		{"sse", qos.LevelsOf("sse"), []qos.Level{qos.None, qos.Auto}},
+		{"http-get", qos.LevelsOf("http-get"), []qos.Level{qos.Auto, qos.AtMostOnce, qos.AtLeastOnce}},
+		{"sse", qos.LevelsOf("sse"), qos.Levels()},
 		{"webhook", qos.LevelsOf("webhook"), []qos.Level{}},
 		{"endpoint kafka", qos.LevelsOfEndpoint("kafka"), []qos.Level{qos.None, qos.Auto}},
 		{"endpoint mqtt5", qos.LevelsOfEndpoint("mqtt5"), []qos.Level{}},

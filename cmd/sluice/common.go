@@ -16,6 +16,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/internal/config"
 	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/dataplane/dispatch"
 )
 
 // grace is how long a stopping process may take: a drain, and the flush of what is left.
@@ -70,6 +71,8 @@ func listen(addr, flag string) (net.Listener, error) {
 type gateway struct {
 	addr, certFile, keyFile string
 	tags                    []string
+	tenant                  string
+	push                    dispatch.Config
 	limits                  connectors.Limits
 	webhookAllow            []netip.Prefix
 }
@@ -81,6 +84,8 @@ func (g *gateway) register(f *pflag.FlagSet) {
 	f.StringVar(&g.certFile, "gateway-tls-cert", "", "PEM certificate chain: serve APIs over TLS")
 	f.StringVar(&g.keyFile, "gateway-tls-key", "", "PEM key of --gateway-tls-cert")
 	f.StringSliceVar(&g.tags, "tags", nil, "sharding tags: serve only APIs that have one of them; !tag excludes")
+	f.StringVar(&g.tenant, "tenant", "", "use only endpoints that name this tenant or none (default: every endpoint)")
+	f.IntVar(&g.push.Max, "max-push-subscriptions", dispatch.DefaultMax, "push subscriptions and replays that deliver at once; more wait")
 	f.DurationVar(&g.limits.RequestTimeout, "request-timeout", d.RequestTimeout, "a publish or a page must be answered within it")
 	f.DurationVar(&g.limits.ProduceTimeout, "produce-timeout", d.ProduceTimeout, "a message that no broker took within it is answered as not stored")
 	f.DurationVar(&g.limits.WriteTimeout, "write-timeout", d.WriteTimeout, "a client that takes no byte for so long is cut off")

@@ -18,6 +18,7 @@ var Entrypoints = connectors.Entrypoints{
 	"http-get":         httpget.Type,
 	"http-post":        httppost.Type,
 	"sse":              sse.Type,
+	"sse-advanced":     sse.Advanced,
 	"webhook":          webhook.Type,
 	"webhook-advanced": webhook.Advanced,
 	"websocket":        websocket.Type,

@@ -35,7 +35,8 @@ var ErrRedeploy = errors.New("a new revision of the API took over")
 // collector ends it.
 //
 // Publish side: a Message comes from Get, has one owner at a time, and goes back by Release exactly once, after Done.
-// Publishing hands ownership to the endpoint until Done is called.
+// Publishing hands ownership to the endpoint until Done is called. An endpoint that knows where the message was stored says so
+// in Topic, Partition and Offset before it calls Done(nil); where Topic is empty, nobody knows.
 type Message struct {
 	Kind      Kind
 	Reason    Reason // of a GoAway
@@ -79,7 +80,8 @@ type Origin interface {
 // Ack learns what became of a published message.
 type Ack interface {
 	// Acked is called exactly once per message, from any goroutine, and must not block. err nil: the broker has it
-	// as the level promises. The message may be released once this returns; the callee owns it from here.
+	// as the level promises; where the endpoint knows at which one place it lies, m has its Topic, Partition and Offset, else
+	// Topic is empty. The message may be released once this returns; the callee owns it from here.
 	Acked(m *Message, err error)
 }
 

@@ -31,7 +31,7 @@ var (
 func Validation(entrypoints connectors.Entrypoints, endpoints connectors.Endpoints) apidef.Validation {
 	ins, outs := maps.Clone(storedEntrypoints), maps.Clone(storedEndpoints)
 	for typ, e := range entrypoints {
-		ins[typ] = apidef.EntrypointInfo{Listener: e.Listener, API: apidef.TypeMessage, QoS: names(qos.LevelsOf(typ)), Modes: modes(e.Modes)}
+		ins[typ] = apidef.EntrypointInfo{Listener: e.Listener, API: apidef.TypeMessage, QoS: names(qos.LevelsOf(typ)), Modes: modes(e.Modes), Features: features(e)}
 	}
 	for typ, e := range endpoints {
 		outs[typ] = apidef.EndpointInfo{API: apidef.TypeMessage, QoS: names(qos.LevelsOfEndpoint(typ)), Modes: modes(e.Modes)}
@@ -80,6 +80,14 @@ func names(levels []qos.Level) []string {
 		out = append(out, l.String())
 	}
 	return out
+}
+
+// features are what the rules of a definition ask for: who pushes can have dead letters (spec 1.3).
+func features(e connectors.EntrypointType) []string {
+	if e.CheckSubscription != nil {
+		return []string{apidef.FeatureDLQ}
+	}
+	return nil
 }
 
 func modes(m connectors.Mode) []string {

@@ -23,6 +23,7 @@ import (
 	"github.com/sluice-gateway/sluice/connectors"
 	"github.com/sluice-gateway/sluice/connectors/builtin"
 	"github.com/sluice-gateway/sluice/dataplane"
+	"github.com/sluice-gateway/sluice/dataplane/dispatch"
 	"github.com/sluice-gateway/sluice/dataplane/feed"
 	"github.com/sluice-gateway/sluice/dataplane/meter"
 	"github.com/sluice-gateway/sluice/dataplane/server"
@@ -37,6 +38,8 @@ type Config struct {
 	AdminToken string
 	GatewayTLS *tls.Config // nil: plain
 	Tags       []string
+	Tenant     string          // see flow.Config
+	Push       dispatch.Config // its zero value: the defaults
 	Limits     connectors.Limits
 	Brokers    map[string]string // see connectors.Env
 	// WebhookAllow: see connectors.Env.
@@ -66,7 +69,7 @@ func New(ctx context.Context, cfg Config) ([]run.Runner, error) {
 	serverConfig.TLS = cfg.GatewayTLS
 	worker, err := dataplane.New(dataplane.Config{
 		ID: cfg.Node, Name: "sluice worker", Version: version.String(), AdminToken: cfg.AdminToken,
-		Server: serverConfig, Limits: limits, Brokers: cfg.Brokers, WebhookAllow: cfg.WebhookAllow, Tags: cfg.Tags,
+		Server: serverConfig, Limits: limits, Brokers: cfg.Brokers, WebhookAllow: cfg.WebhookAllow, Tags: cfg.Tags, Tenant: cfg.Tenant, Push: cfg.Push,
 	}, dataplane.Deps{
 		Entrypoints: builtin.Entrypoints, Endpoints: builtin.Endpoints,
 		Gateway: []net.Listener{cfg.Gateway}, Admin: cfg.Admin, Log: cfg.Log,
