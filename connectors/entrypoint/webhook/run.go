@@ -114,12 +114,10 @@ func (r *run) deliver(ctx context.Context) error {
 	r.finish(ctx, cut)
 	r.rest()
 	switch f := r.failed(); {
-	case f != nil && f.Key != message.KeyGoAway:
+	case f != nil:
 		return f
 	case ctx.Err() != nil: // whatever the endpoint says while its API stops
 		return nil
-	case f != nil:
-		return f
 	}
 	return err
 }
@@ -236,8 +234,7 @@ func (r *run) event(m *message.Message) error {
 	case message.Notice:
 		r.log.Info("the endpoint says", "notice", string(m.Content))
 	case message.GoAway:
-		f := &message.Failure{Status: http.StatusServiceUnavailable, Key: message.KeyGoAway, Message: message.StoppingText, Retry: true}
-		r.stop(f)
+		return &message.Failure{Status: http.StatusServiceUnavailable, Key: message.KeyGoAway, Message: message.StoppingText, Retry: true}
 	}
 	return nil
 }

@@ -335,6 +335,16 @@ func TestDispatch_AtMostOnceSendsWhatItPolled(t *testing.T) {
 	}
 }
 
+// TestDispatch_GoAway: what was polled before it is still sent.
+func TestDispatch_GoAway(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	b := newBed(t, qos.AtMostOnce, to(r.URL, `"concurrency":4`)).start(append(data("a", "a", "a"), message.Message{Kind: message.GoAway})...)
+	if f := failure(t, b.wait()); f.Key != "goaway" || !f.Retry || len(r.got()) != 3 {
+		t.Errorf("%+v after %d calls", f, len(r.got()))
+	}
+}
+
 func TestDispatch_ReplayEnds(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t, nil)
