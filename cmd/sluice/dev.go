@@ -117,7 +117,7 @@ func (f *devFlags) controlPlane(ctx context.Context, log *slog.Logger, b *devBro
 }
 
 func (f *devFlags) worker(ctx context.Context, log *slog.Logger, b *devBrokers, node *controlnode.Node) (runners []run.Runner, addr string, err error) {
-	cfg := workernode.Config{Node: f.node, AdminToken: node.AdminToken, Tags: f.tags, Tenant: f.tenant, Push: f.push, Limits: f.limits, Brokers: b.names,
+	cfg := workernode.Config{Node: f.node, AdminToken: node.AdminToken, Tags: f.tags, Tenant: f.tenant, Push: f.push, Limits: f.limits, WebhookAllow: f.webhookAllow, Brokers: b.names,
 		Token: node.WorkerToken, InProcess: node.NATS, OTLPEndpoint: f.otlp, Log: log}
 	if cfg.GatewayTLS, err = f.tls(); err != nil {
 		return nil, "", err

@@ -11,16 +11,19 @@ import (
 	"github.com/sluice-gateway/sluice/connectors/entrypoint/httpget"
 	"github.com/sluice-gateway/sluice/connectors/entrypoint/httppost"
 	"github.com/sluice-gateway/sluice/connectors/entrypoint/sse"
+	"github.com/sluice-gateway/sluice/connectors/entrypoint/webhook"
 	"github.com/sluice-gateway/sluice/connectors/entrypoint/websocket"
 )
 
 // Entrypoints are the ways in, by the definition's type.
 var Entrypoints = connectors.Entrypoints{
-	"http-get":     httpget.Type,
-	"http-post":    httppost.Type,
-	"sse":          sse.Type,
-	"sse-advanced": sse.Advanced,
-	"websocket":    websocket.Type,
+	"http-get":         httpget.Type,
+	"http-post":        httppost.Type,
+	"sse":              sse.Type,
+	"sse-advanced":     sse.Advanced,
+	"webhook":          webhook.Type,
+	"webhook-advanced": webhook.Advanced,
+	"websocket":        websocket.Type,
 }
 
 // Endpoints are the ways out, by the definition's type.
