@@ -15,7 +15,13 @@ type State struct {
 	rejected uint64
 	apis     *immutable.SortedMap[string, *API]   // id -> record
 	claims   *immutable.SortedMap[string, string] // Claim.key -> id of the API that holds it
-	next     chan struct{}                        // closed when a later state is published
+
+	subscriptions *immutable.SortedMap[string, *Subscription] // id -> record
+	members       *immutable.SortedMap[string, string]        // API's id and subscription's, memberKey -> subscription's id
+	subscribers   *immutable.SortedMap[string, string]        // Subscription.taken -> id of the open subscription that holds it
+
+	touched touches
+	next    chan struct{} // closed when a later state is published
 }
 
 // Lifecycle states of an API (spec 8.1).
@@ -81,6 +87,9 @@ type Deployed struct {
 	Revision   uint64 // raft index of the deployment, or of the start that put it back
 	AtMS       int64
 	Actor      string
+	// Placed is the raft index since when the API is served where it is now: of its last start, or of the deployment that
+	// gave it other tags. Its subscriptions follow it there.
+	Placed uint64
 }
 
 // Index is the raft index of the last command applied.
@@ -150,6 +159,11 @@ func empty() *State {
 	return &State{
 		apis:   immutable.NewSortedMap[string, *API](nil),
 		claims: immutable.NewSortedMap[string, string](nil),
-		next:   make(chan struct{}),
+
+		subscriptions: immutable.NewSortedMap[string, *Subscription](nil),
+		members:       immutable.NewSortedMap[string, string](nil),
+		subscribers:   immutable.NewSortedMap[string, string](nil),
+
+		next: make(chan struct{}),
 	}
 }
