@@ -103,6 +103,8 @@ func (c *change) apply() (*command.Result, *command.Error) {
 		return c.addReplay(ch.AddReplay)
 	case *command.Command_EndReplay:
 		return c.endReplay(ch.EndReplay)
+	case *command.Command_AssignReplay:
+		return c.assignReplay(ch.AssignReplay)
 	default:
 		return nil, refuse(command.Code_CODE_MALFORMED, nil, "the command names no change this version knows")
 	}

@@ -96,6 +96,8 @@ func entry(change any) *command.Command {
 		return &command.Command{Change: &command.Command_FailSubscription{FailSubscription: ch}}
 	case *command.AddReplay:
 		return &command.Command{Change: &command.Command_AddReplay{AddReplay: ch}}
+	case *command.AssignReplay:
+		return &command.Command{Change: &command.Command_AssignReplay{AssignReplay: ch}}
 	case *command.EndReplay:
 		return &command.Command{Change: &command.Command_EndReplay{EndReplay: ch}}
 	}

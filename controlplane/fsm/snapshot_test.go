@@ -50,7 +50,8 @@ func sampleSubscriptions(l *log) {
 		l.must(p)
 	}
 	l.must(&command.AddReplay{SubscriptionId: "s-failed", ReplayId: "r1", From: "earliest", Until: "@2026-11-22T10:00:00Z"})
-	l.must(&command.EndReplay{SubscriptionId: "s-failed", ReplayId: "r1", Error: "gone"})
+	l.must(&command.AssignReplay{SubscriptionId: "s-failed", ReplayId: "r1", Worker: "w"})
+	l.must(&command.EndReplay{SubscriptionId: "s-failed", ReplayId: "r1", Worker: "w", Error: "gone"})
 	l.must(&command.FailSubscription{SubscriptionId: "s-failed", Revision: l.index, Cause: "401 from https://example.com"})
 	l.must(move("s-paused", command.SubscriptionMove_SUBSCRIPTION_MOVE_PAUSE))
 	l.must(move("s-paused", command.SubscriptionMove_SUBSCRIPTION_MOVE_STOP))

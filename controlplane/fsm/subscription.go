@@ -46,6 +46,7 @@ type Replay struct {
 	State                command.ReplayState
 	CreatedAtMS, EndedMS int64
 	Error                string
+	Worker               string // that runs it, since every one that did would deliver all of it; empty until one is chosen
 }
 
 // Push reports whether Sluice calls the subscriber, rather than being called.
@@ -212,7 +213,7 @@ func encodeSubscription(s *Subscription) *command.Subscription {
 	}
 	for _, r := range s.Replays {
 		out.Replays = append(out.Replays, &command.Replay{
-			Id: r.ID, From: r.From, Until: r.Until, State: r.State, CreatedAtMs: r.CreatedAtMS, EndedAtMs: r.EndedMS, Error: r.Error,
+			Id: r.ID, From: r.From, Until: r.Until, State: r.State, CreatedAtMs: r.CreatedAtMS, EndedAtMs: r.EndedMS, Error: r.Error, Worker: r.Worker,
 		})
 	}
 	return out
@@ -232,7 +233,7 @@ func decodeSubscription(in *command.Subscription) *Subscription {
 	for _, r := range in.GetReplays() {
 		s.Replays = append(s.Replays, Replay{
 			ID: r.GetId(), From: r.GetFrom(), Until: r.GetUntil(), State: r.GetState(),
-			CreatedAtMS: r.GetCreatedAtMs(), EndedMS: r.GetEndedAtMs(), Error: r.GetError(),
+			CreatedAtMS: r.GetCreatedAtMs(), EndedMS: r.GetEndedAtMs(), Error: r.GetError(), Worker: r.GetWorker(),
 		})
 	}
 	return s

@@ -287,14 +287,30 @@ func (c *change) endReplay(r *command.EndReplay) (*command.Result, *command.Erro
 	case r.GetCancel():
 		s.Replays = slices.Delete(s.Replays, i, i+1)
 		return c.saveSubscription(old, s)
-	case s.Replays[i].State != replayRunning:
-		return nil, s.stands(command.Code_CODE_SUBSCRIPTION_STALE, "the replay is over already")
+	case s.Replays[i].State != replayRunning, s.Replays[i].Worker != r.GetWorker():
+		return nil, s.stands(command.Code_CODE_SUBSCRIPTION_STALE, "the replay is over already, or another worker has it")
 	}
 	one := &s.Replays[i]
 	one.State, one.EndedMS = replayFinished, c.state.atMS
 	if one.Error = r.GetError(); one.Error != "" {
 		one.State = replayFailed
 	}
+	return c.saveSubscription(old, s)
+}
+
+func (c *change) assignReplay(r *command.AssignReplay) (*command.Result, *command.Error) {
+	s, old, refusal := c.loadSubscription(r.GetSubscriptionId(), 0)
+	if refusal != nil {
+		return nil, refusal
+	}
+	i := slices.IndexFunc(s.Replays, func(o Replay) bool { return o.ID == r.GetReplayId() })
+	switch {
+	case i < 0:
+		return nil, refuse(command.Code_CODE_REPLAY_NOT_FOUND, []string{"replay", r.GetReplayId()}, "Replay [%s] cannot be found.", r.GetReplayId())
+	case s.Replays[i].State != replayRunning, s.Replays[i].Worker != r.GetFrom():
+		return nil, s.stands(command.Code_CODE_SUBSCRIPTION_STALE, "the replay is over already, or another worker has it")
+	}
+	s.Replays[i].Worker = r.GetWorker()
 	return c.saveSubscription(old, s)
 }
 

@@ -227,6 +227,14 @@ func TestFSM_Replays(t *testing.T) {
 		t.Fatalf("%d replays: %+v", len(got), got)
 	}
 	l.must(&command.EndReplay{SubscriptionId: "s", ReplayId: got[0].ID, Cancel: true})
+	last := got[maxReplays-1].ID
+	l.must(&command.AssignReplay{SubscriptionId: "s", ReplayId: last, Worker: "w1"})
+	l.refused(command.Code_CODE_SUBSCRIPTION_STALE, &command.AssignReplay{SubscriptionId: "s", ReplayId: last, Worker: "w2"})
+	l.must(&command.AssignReplay{SubscriptionId: "s", ReplayId: last, From: "w1", Worker: "w2"})
+	l.refused(command.Code_CODE_SUBSCRIPTION_STALE, &command.EndReplay{SubscriptionId: "s", ReplayId: last, Worker: "w1"})
+	l.refused(command.Code_CODE_REPLAY_NOT_FOUND, &command.AssignReplay{SubscriptionId: "s", ReplayId: "x", Worker: "w1"})
+	l.must(&command.EndReplay{SubscriptionId: "s", ReplayId: last, Worker: "w2"})
+	l.refused(command.Code_CODE_SUBSCRIPTION_STALE, &command.AssignReplay{SubscriptionId: "s", ReplayId: last, From: "w2", Worker: "w1"})
 	l.must(move("s", finish))
 	for _, r := range l.subscription("s").Replays {
 		if r.State == replayRunning || r.ID == got[0].ID {

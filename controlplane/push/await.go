@@ -134,14 +134,15 @@ type target struct {
 func (x *index) target(apiID string) target {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	t := target{at: x.at, refused: x.refused[apiID]}
-	if e := x.apis[apiID]; e != nil {
+	key := Key{Item: wire.ItemAPI, ID: apiID}
+	t := target{at: x.at, refused: x.refused[key]}
+	if e := x.items[key]; e != nil {
 		t.revision, t.tags, t.streams = e.deployment.GetRevision(), e.deployment.GetTags(), e.streams
 		return t
 	}
 	t.removed = true
 	for _, r := range slices.Backward(x.removals) {
-		if r.apiID == apiID {
+		if r.key == key {
 			t.revision, t.streams = r.at.Revision, r.streams
 			break
 		}
@@ -171,7 +172,7 @@ func (t target) concerns(w *tracked) bool {
 func (w *tracked) reached(t target, goal wire.At) bool {
 	some, all := false, true
 	for _, s := range w.Streams {
-		if t.streams != nil && !slices.Contains(t.streams, s.Stream) {
+		if s.Stream.Item() != wire.ItemAPI || t.streams != nil && !slices.Contains(t.streams, s.Stream) {
 			continue
 		}
 		if s.Applied.Before(goal) {

@@ -89,6 +89,8 @@ func (c *Command) SubscriptionID() string {
 		return ch.AddReplay.GetSubscriptionId()
 	case *Command_EndReplay:
 		return ch.EndReplay.GetSubscriptionId()
+	case *Command_AssignReplay:
+		return ch.AssignReplay.GetSubscriptionId()
 	}
 	return ""
 }

@@ -576,7 +576,7 @@ func (x Claim_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Claim_Kind.Descriptor instead.
 func (Claim_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{15, 0}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{16, 0}
 }
 
 // Command is one entry of the raft log: a change, who asked for it, and when the leader took it.
@@ -604,6 +604,7 @@ type Command struct {
 	//	*Command_FailSubscription
 	//	*Command_AddReplay
 	//	*Command_EndReplay
+	//	*Command_AssignReplay
 	Change        isCommand_Change `protobuf_oneof:"change"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -782,6 +783,15 @@ func (x *Command) GetEndReplay() *EndReplay {
 	return nil
 }
 
+func (x *Command) GetAssignReplay() *AssignReplay {
+	if x != nil {
+		if x, ok := x.Change.(*Command_AssignReplay); ok {
+			return x.AssignReplay
+		}
+	}
+	return nil
+}
+
 type isCommand_Change interface {
 	isCommand_Change()
 }
@@ -834,6 +844,10 @@ type Command_EndReplay struct {
 	EndReplay *EndReplay `protobuf:"bytes,21,opt,name=end_replay,json=endReplay,proto3,oneof"`
 }
 
+type Command_AssignReplay struct {
+	AssignReplay *AssignReplay `protobuf:"bytes,22,opt,name=assign_replay,json=assignReplay,proto3,oneof"`
+}
+
 func (*Command_PutApi) isCommand_Change() {}
 
 func (*Command_DeleteApi) isCommand_Change() {}
@@ -857,6 +871,8 @@ func (*Command_FailSubscription) isCommand_Change() {}
 func (*Command_AddReplay) isCommand_Change() {}
 
 func (*Command_EndReplay) isCommand_Change() {}
+
+func (*Command_AssignReplay) isCommand_Change() {}
 
 // PutApi creates an API or replaces its definition, with its plans in the same step.
 type PutApi struct {
@@ -1861,21 +1877,93 @@ func (x *AddReplay) GetUntil() string {
 	return ""
 }
 
+// AssignReplay gives a running replay to one worker, since every worker that runs it would deliver all of it.
+type AssignReplay struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	SubscriptionId string                 `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	ReplayId       string                 `protobuf:"bytes,2,opt,name=replay_id,json=replayId,proto3" json:"replay_id,omitempty"`
+	// from is the worker that has it, empty for none; another one refuses the change.
+	From          string `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	Worker        string `protobuf:"bytes,4,opt,name=worker,proto3" json:"worker,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AssignReplay) Reset() {
+	*x = AssignReplay{}
+	mi := &file_proto_command_command_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AssignReplay) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AssignReplay) ProtoMessage() {}
+
+func (x *AssignReplay) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_command_command_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AssignReplay.ProtoReflect.Descriptor instead.
+func (*AssignReplay) Descriptor() ([]byte, []int) {
+	return file_proto_command_command_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *AssignReplay) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *AssignReplay) GetReplayId() string {
+	if x != nil {
+		return x.ReplayId
+	}
+	return ""
+}
+
+func (x *AssignReplay) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *AssignReplay) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
 // EndReplay records that a replay is over, or takes it back.
 type EndReplay struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	SubscriptionId string                 `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
 	ReplayId       string                 `protobuf:"bytes,2,opt,name=replay_id,json=replayId,proto3" json:"replay_id,omitempty"`
-	// cancel takes a replay back; without it workers have finished it, or failed to where error says why.
-	Cancel        bool   `protobuf:"varint,3,opt,name=cancel,proto3" json:"cancel,omitempty"`
-	Error         string `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
+	// cancel takes a replay back; without it its worker has finished it, or failed to where error says why.
+	Cancel bool   `protobuf:"varint,3,opt,name=cancel,proto3" json:"cancel,omitempty"`
+	Error  string `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
+	// worker is who says so; it must be the one that has it.
+	Worker        string `protobuf:"bytes,5,opt,name=worker,proto3" json:"worker,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EndReplay) Reset() {
 	*x = EndReplay{}
-	mi := &file_proto_command_command_proto_msgTypes[13]
+	mi := &file_proto_command_command_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1887,7 +1975,7 @@ func (x *EndReplay) String() string {
 func (*EndReplay) ProtoMessage() {}
 
 func (x *EndReplay) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[13]
+	mi := &file_proto_command_command_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1900,7 +1988,7 @@ func (x *EndReplay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndReplay.ProtoReflect.Descriptor instead.
 func (*EndReplay) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{13}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *EndReplay) GetSubscriptionId() string {
@@ -1931,6 +2019,13 @@ func (x *EndReplay) GetError() string {
 	return ""
 }
 
+func (x *EndReplay) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
 // Plan is one plan of an API.
 type Plan struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1955,7 +2050,7 @@ type Plan struct {
 
 func (x *Plan) Reset() {
 	*x = Plan{}
-	mi := &file_proto_command_command_proto_msgTypes[14]
+	mi := &file_proto_command_command_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1967,7 +2062,7 @@ func (x *Plan) String() string {
 func (*Plan) ProtoMessage() {}
 
 func (x *Plan) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[14]
+	mi := &file_proto_command_command_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1980,7 +2075,7 @@ func (x *Plan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plan.ProtoReflect.Descriptor instead.
 func (*Plan) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{14}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Plan) GetId() string {
@@ -2081,7 +2176,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_proto_command_command_proto_msgTypes[15]
+	mi := &file_proto_command_command_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2093,7 +2188,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[15]
+	mi := &file_proto_command_command_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2106,7 +2201,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{15}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Claim) GetKind() Claim_Kind {
@@ -2147,7 +2242,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_proto_command_command_proto_msgTypes[16]
+	mi := &file_proto_command_command_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2159,7 +2254,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[16]
+	mi := &file_proto_command_command_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2172,7 +2267,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{16}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Result) GetIndex() uint64 {
@@ -2216,7 +2311,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_proto_command_command_proto_msgTypes[17]
+	mi := &file_proto_command_command_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2228,7 +2323,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[17]
+	mi := &file_proto_command_command_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2241,7 +2336,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{17}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Error) GetCode() Code {
@@ -2276,7 +2371,7 @@ type Parameter struct {
 
 func (x *Parameter) Reset() {
 	*x = Parameter{}
-	mi := &file_proto_command_command_proto_msgTypes[18]
+	mi := &file_proto_command_command_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2288,7 +2383,7 @@ func (x *Parameter) String() string {
 func (*Parameter) ProtoMessage() {}
 
 func (x *Parameter) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[18]
+	mi := &file_proto_command_command_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2301,7 +2396,7 @@ func (x *Parameter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Parameter.ProtoReflect.Descriptor instead.
 func (*Parameter) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{18}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Parameter) GetName() string {
@@ -2322,7 +2417,7 @@ var File_proto_command_command_proto protoreflect.FileDescriptor
 
 const file_proto_command_command_proto_rawDesc = "" +
 	"\n" +
-	"\x1bproto/command/command.proto\x12\x11sluice.command.v1\"\x89\a\n" +
+	"\x1bproto/command/command.proto\x12\x11sluice.command.v1\"\xd1\a\n" +
 	"\aCommand\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1d\n" +
 	"\n" +
@@ -2345,7 +2440,8 @@ const file_proto_command_command_proto_rawDesc = "" +
 	"\n" +
 	"add_replay\x18\x14 \x01(\v2\x1c.sluice.command.v1.AddReplayH\x00R\taddReplay\x12=\n" +
 	"\n" +
-	"end_replay\x18\x15 \x01(\v2\x1c.sluice.command.v1.EndReplayH\x00R\tendReplayB\b\n" +
+	"end_replay\x18\x15 \x01(\v2\x1c.sluice.command.v1.EndReplayH\x00R\tendReplay\x12F\n" +
+	"\rassign_replay\x18\x16 \x01(\v2\x1f.sluice.command.v1.AssignReplayH\x00R\fassignReplayB\b\n" +
 	"\x06change\"\xf1\x03\n" +
 	"\x06PutApi\x12\x15\n" +
 	"\x06api_id\x18\x01 \x01(\tR\x05apiId\x12\x16\n" +
@@ -2442,12 +2538,18 @@ const file_proto_command_command_proto_rawDesc = "" +
 	"\x0eexpect_version\x18\x02 \x01(\x04R\rexpectVersion\x12\x1b\n" +
 	"\treplay_id\x18\x03 \x01(\tR\breplayId\x12\x12\n" +
 	"\x04from\x18\x04 \x01(\tR\x04from\x12\x14\n" +
-	"\x05until\x18\x05 \x01(\tR\x05until\"\x7f\n" +
+	"\x05until\x18\x05 \x01(\tR\x05until\"\x80\x01\n" +
+	"\fAssignReplay\x12'\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\x1b\n" +
+	"\treplay_id\x18\x02 \x01(\tR\breplayId\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\tR\x04from\x12\x16\n" +
+	"\x06worker\x18\x04 \x01(\tR\x06worker\"\x97\x01\n" +
 	"\tEndReplay\x12'\n" +
 	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\x1b\n" +
 	"\treplay_id\x18\x02 \x01(\tR\breplayId\x12\x16\n" +
 	"\x06cancel\x18\x03 \x01(\bR\x06cancel\x12\x14\n" +
-	"\x05error\x18\x04 \x01(\tR\x05error\"\xf2\x02\n" +
+	"\x05error\x18\x04 \x01(\tR\x05error\x12\x16\n" +
+	"\x06worker\x18\x05 \x01(\tR\x06worker\"\xf2\x02\n" +
 	"\x04Plan\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x19\n" +
@@ -2583,7 +2685,7 @@ func file_proto_command_command_proto_rawDescGZIP() []byte {
 }
 
 var file_proto_command_command_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_proto_command_command_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_proto_command_command_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_proto_command_command_proto_goTypes = []any{
 	(SubscriptionMove)(0),    // 0: sluice.command.v1.SubscriptionMove
 	(SubscriptionStatus)(0),  // 1: sluice.command.v1.SubscriptionStatus
@@ -2606,13 +2708,14 @@ var file_proto_command_command_proto_goTypes = []any{
 	(*MoveSubscription)(nil), // 18: sluice.command.v1.MoveSubscription
 	(*FailSubscription)(nil), // 19: sluice.command.v1.FailSubscription
 	(*AddReplay)(nil),        // 20: sluice.command.v1.AddReplay
-	(*EndReplay)(nil),        // 21: sluice.command.v1.EndReplay
-	(*Plan)(nil),             // 22: sluice.command.v1.Plan
-	(*Claim)(nil),            // 23: sluice.command.v1.Claim
-	(*Result)(nil),           // 24: sluice.command.v1.Result
-	(*Error)(nil),            // 25: sluice.command.v1.Error
-	(*Parameter)(nil),        // 26: sluice.command.v1.Parameter
-	nil,                      // 27: sluice.command.v1.PutSubscription.MetadataEntry
+	(*AssignReplay)(nil),     // 21: sluice.command.v1.AssignReplay
+	(*EndReplay)(nil),        // 22: sluice.command.v1.EndReplay
+	(*Plan)(nil),             // 23: sluice.command.v1.Plan
+	(*Claim)(nil),            // 24: sluice.command.v1.Claim
+	(*Result)(nil),           // 25: sluice.command.v1.Result
+	(*Error)(nil),            // 26: sluice.command.v1.Error
+	(*Parameter)(nil),        // 27: sluice.command.v1.Parameter
+	nil,                      // 28: sluice.command.v1.PutSubscription.MetadataEntry
 }
 var file_proto_command_command_proto_depIdxs = []int32{
 	9,  // 0: sluice.command.v1.Command.put_api:type_name -> sluice.command.v1.PutApi
@@ -2626,25 +2729,26 @@ var file_proto_command_command_proto_depIdxs = []int32{
 	18, // 8: sluice.command.v1.Command.move_subscription:type_name -> sluice.command.v1.MoveSubscription
 	19, // 9: sluice.command.v1.Command.fail_subscription:type_name -> sluice.command.v1.FailSubscription
 	20, // 10: sluice.command.v1.Command.add_replay:type_name -> sluice.command.v1.AddReplay
-	21, // 11: sluice.command.v1.Command.end_replay:type_name -> sluice.command.v1.EndReplay
-	23, // 12: sluice.command.v1.PutApi.claims:type_name -> sluice.command.v1.Claim
-	22, // 13: sluice.command.v1.PutApi.plans:type_name -> sluice.command.v1.Plan
-	22, // 14: sluice.command.v1.PutPlan.plan:type_name -> sluice.command.v1.Plan
-	5,  // 15: sluice.command.v1.MovePlan.to:type_name -> sluice.command.v1.PlanStatus
-	4,  // 16: sluice.command.v1.SetState.to:type_name -> sluice.command.v1.ApiState
-	27, // 17: sluice.command.v1.PutSubscription.metadata:type_name -> sluice.command.v1.PutSubscription.MetadataEntry
-	17, // 18: sluice.command.v1.PutSubscription.consumer:type_name -> sluice.command.v1.Consumer
-	0,  // 19: sluice.command.v1.MoveSubscription.move:type_name -> sluice.command.v1.SubscriptionMove
-	5,  // 20: sluice.command.v1.Plan.status:type_name -> sluice.command.v1.PlanStatus
-	7,  // 21: sluice.command.v1.Claim.kind:type_name -> sluice.command.v1.Claim.Kind
-	25, // 22: sluice.command.v1.Result.error:type_name -> sluice.command.v1.Error
-	6,  // 23: sluice.command.v1.Error.code:type_name -> sluice.command.v1.Code
-	26, // 24: sluice.command.v1.Error.parameters:type_name -> sluice.command.v1.Parameter
-	25, // [25:25] is the sub-list for method output_type
-	25, // [25:25] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	22, // 11: sluice.command.v1.Command.end_replay:type_name -> sluice.command.v1.EndReplay
+	21, // 12: sluice.command.v1.Command.assign_replay:type_name -> sluice.command.v1.AssignReplay
+	24, // 13: sluice.command.v1.PutApi.claims:type_name -> sluice.command.v1.Claim
+	23, // 14: sluice.command.v1.PutApi.plans:type_name -> sluice.command.v1.Plan
+	23, // 15: sluice.command.v1.PutPlan.plan:type_name -> sluice.command.v1.Plan
+	5,  // 16: sluice.command.v1.MovePlan.to:type_name -> sluice.command.v1.PlanStatus
+	4,  // 17: sluice.command.v1.SetState.to:type_name -> sluice.command.v1.ApiState
+	28, // 18: sluice.command.v1.PutSubscription.metadata:type_name -> sluice.command.v1.PutSubscription.MetadataEntry
+	17, // 19: sluice.command.v1.PutSubscription.consumer:type_name -> sluice.command.v1.Consumer
+	0,  // 20: sluice.command.v1.MoveSubscription.move:type_name -> sluice.command.v1.SubscriptionMove
+	5,  // 21: sluice.command.v1.Plan.status:type_name -> sluice.command.v1.PlanStatus
+	7,  // 22: sluice.command.v1.Claim.kind:type_name -> sluice.command.v1.Claim.Kind
+	26, // 23: sluice.command.v1.Result.error:type_name -> sluice.command.v1.Error
+	6,  // 24: sluice.command.v1.Error.code:type_name -> sluice.command.v1.Code
+	27, // 25: sluice.command.v1.Error.parameters:type_name -> sluice.command.v1.Parameter
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_proto_command_command_proto_init() }
@@ -2665,6 +2769,7 @@ func file_proto_command_command_proto_init() {
 		(*Command_FailSubscription)(nil),
 		(*Command_AddReplay)(nil),
 		(*Command_EndReplay)(nil),
+		(*Command_AssignReplay)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2672,7 +2777,7 @@ func file_proto_command_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_command_command_proto_rawDesc), len(file_proto_command_command_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -770,14 +770,16 @@ func (x *Subscription) GetActivated() uint64 {
 
 // Replay is a replay of a subscription.
 type Replay struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	From          string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
-	Until         string                 `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
-	State         ReplayState            `protobuf:"varint,4,opt,name=state,proto3,enum=sluice.command.v1.ReplayState" json:"state,omitempty"`
-	CreatedAtMs   int64                  `protobuf:"varint,5,opt,name=created_at_ms,json=createdAtMs,proto3" json:"created_at_ms,omitempty"`
-	EndedAtMs     int64                  `protobuf:"varint,6,opt,name=ended_at_ms,json=endedAtMs,proto3" json:"ended_at_ms,omitempty"`
-	Error         string                 `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Id          string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	From        string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	Until       string                 `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	State       ReplayState            `protobuf:"varint,4,opt,name=state,proto3,enum=sluice.command.v1.ReplayState" json:"state,omitempty"`
+	CreatedAtMs int64                  `protobuf:"varint,5,opt,name=created_at_ms,json=createdAtMs,proto3" json:"created_at_ms,omitempty"`
+	EndedAtMs   int64                  `protobuf:"varint,6,opt,name=ended_at_ms,json=endedAtMs,proto3" json:"ended_at_ms,omitempty"`
+	Error       string                 `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`
+	// worker is the one that runs it; empty until one is chosen.
+	Worker        string `protobuf:"bytes,8,opt,name=worker,proto3" json:"worker,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -857,6 +859,13 @@ func (x *Replay) GetEndedAtMs() int64 {
 func (x *Replay) GetError() string {
 	if x != nil {
 		return x.Error
+	}
+	return ""
+}
+
+func (x *Replay) GetWorker() string {
+	if x != nil {
+		return x.Worker
 	}
 	return ""
 }
@@ -1069,7 +1078,7 @@ const file_proto_command_snapshot_proto_rawDesc = "" +
 	"\tactivated\x18\x1b \x01(\x04R\tactivated\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd2\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xea\x01\n" +
 	"\x06Replay\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x14\n" +
@@ -1077,7 +1086,8 @@ const file_proto_command_snapshot_proto_rawDesc = "" +
 	"\x05state\x18\x04 \x01(\x0e2\x1e.sluice.command.v1.ReplayStateR\x05state\x12\"\n" +
 	"\rcreated_at_ms\x18\x05 \x01(\x03R\vcreatedAtMs\x12\x1e\n" +
 	"\vended_at_ms\x18\x06 \x01(\x03R\tendedAtMs\x12\x14\n" +
-	"\x05error\x18\a \x01(\tR\x05error\"a\n" +
+	"\x05error\x18\a \x01(\tR\x05error\x12\x16\n" +
+	"\x06worker\x18\b \x01(\tR\x06worker\"a\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x13\n" +
 	"\x05at_ms\x18\x02 \x01(\x03R\x04atMs\x121\n" +

@@ -39,7 +39,7 @@ func deployment(a controlplane.Deployed) push.Deployment {
 	if err != nil { // what was deployed is valid JSON; a worker reports what is not
 		b = fmt.Appendf(nil, "%v", err)
 	}
-	return push.Deployment{APIID: a.ID, Revision: a.Revision, Tags: a.Tags, Definition: b}
+	return push.Deployment{Key: push.Key{Item: wire.ItemAPI, ID: a.ID}, Revision: a.Revision, Tags: a.Tags, Definition: b}
 }
 
 // Leader implements push.Source.
