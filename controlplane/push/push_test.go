@@ -138,6 +138,38 @@ func TestIndex_NotLoadedKnowsNothing(t *testing.T) {
 	}
 }
 
+// TestIndex_APushLeadsOnFromItsOwnStream: a stream that did not change meanwhile has nothing that could be missed.
+func TestIndex_APushLeadsOnFromItsOwnStream(t *testing.T) {
+	x, src := newIndex(), &fake{}
+	put := func(epoch, rev uint64, item wire.Item, id string) map[wire.Stream]*streamChanges {
+		src.snap.Loaded, src.snap.At = true, wire.At{Epoch: epoch, Revision: rev}
+		src.snap.Deployments = slices.DeleteFunc(src.snap.Deployments, func(d Deployment) bool { return d.Key == Key{item, id} })
+		src.snap.Deployments = append(src.snap.Deployments, Deployment{Key: Key{item, id}, Revision: rev})
+		_, changes := x.advance(src)
+		return changes
+	}
+	apis, subs := wire.Everything, wire.Everything.Of(wire.ItemSubscription)
+	put(0, 5, wire.ItemAPI, "a")
+	for _, c := range []struct {
+		epoch, rev uint64
+		item       wire.Item
+		stream     wire.Stream
+		want       wire.At
+	}{
+		{0, 6, wire.ItemSubscription, subs, wire.At{Revision: 5}}, // empty since it was first looked at
+		{0, 7, wire.ItemSubscription, subs, wire.At{Revision: 6}},
+		{0, 8, wire.ItemAPI, apis, wire.At{Revision: 5}},
+		{0, 9, wire.ItemSubscription, subs, wire.At{Revision: 7}},
+		{1, 3, wire.ItemAPI, apis, wire.At{Revision: 9}}, // restored from a backup: what was between is not known
+		{1, 4, wire.ItemSubscription, subs, wire.At{Epoch: 1, Revision: 3}},
+	} {
+		changes := put(c.epoch, c.rev, c.item, "x")
+		if got := changes[c.stream]; len(changes) != 1 || got == nil || got.prev != c.want {
+			t.Errorf("at %d/%d: %+v, want %s from %s", c.epoch, c.rev, got, c.stream, c.want)
+		}
+	}
+}
+
 func TestIndex_ForgetsOldTombstones(t *testing.T) {
 	x := newIndex()
 	src := &fake{snap: Snapshot{Loaded: true, At: wire.At{Revision: 1}}}

@@ -128,10 +128,11 @@ func ReplySubject(worker, node, request string) string {
 	return prefix + replies + token(worker) + "." + token(node) + "." + request
 }
 
-// ReplyPattern matches ReplySubject of every worker for the node's request.
-func ReplyPattern(node, request string) string {
-	return prefix + replies + "*." + token(node) + "." + request
-}
+// ReplyPattern matches ReplySubject of every worker and request for the node.
+func ReplyPattern(node string) string { return prefix + replies + "*." + token(node) + ".*" }
+
+// RequestOfReply reads the request's name out of a subject made by ReplySubject.
+func RequestOfReply(subject string) string { return subject[strings.LastIndexByte(subject, '.')+1:] }
 
 // IsReply tells whether subject is a place for the worker's answers. The worker checks it, as who answers it does with
 // IsInbox.

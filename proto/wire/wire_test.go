@@ -161,9 +161,10 @@ func TestSubjects(t *testing.T) {
 		{"inbox", InboxPrefix("w.1"), "_INBOX.w_2E1"},
 		{"subscriptions", RevisionSubject(eu.Of(ItemSubscription)), "sluice.v1._sub-eu_20west_2E1.rev"},
 		{"all subscriptions", HeartbeatSubject(Everything.Of(ItemSubscription)), "sluice.v1._sub-_all.hb"},
+		{"request", RequestOfReply(ReplySubject("w.1", "node.1", "r")), "r"},
 		{"attempts", AttemptsSubject("w>1"), "sluice.v1._worker.attempts.w_3E1"},
 		{"reply", ReplySubject("w.1", "node.1", "r"), "sluice.v1._worker.reply.w_2E1.node_2E1.r"},
-		{"reply pattern", ReplyPattern("node.1", "r"), "sluice.v1._worker.reply.*.node_2E1.r"},
+		{"reply pattern", ReplyPattern("node.1"), "sluice.v1._worker.reply.*.node_2E1.*"},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, c.got, c.want)

@@ -50,6 +50,7 @@ type history struct {
 	revision uint64
 	items    map[push.Key]push.Deployment
 	replicas []*replica
+	last     push.Snapshot // of the latest revision, made when it was first looked at: nodes look at each heartbeat
 }
 
 func newHistory() *history { return &history{items: map[push.Key]push.Deployment{}} }
@@ -112,9 +113,10 @@ func (h *history) tell() {
 func (h *history) snapshot() push.Snapshot {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return push.Snapshot{
-		At: wire.At{Epoch: h.epoch, Revision: h.revision}, Deployments: slices.Collect(maps.Values(h.items)), Loaded: true,
+	if at := (wire.At{Epoch: h.epoch, Revision: h.revision}); !h.last.Loaded || h.last.At != at {
+		h.last = push.Snapshot{At: at, Deployments: slices.Collect(maps.Values(h.items)), Loaded: true}
 	}
+	return h.last
 }
 
 // expected is what a worker with the tags is to serve: revision by id.
