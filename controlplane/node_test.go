@@ -167,7 +167,8 @@ func TestNode_AnyNodeTakesAnyRequest(t *testing.T) {
 		case <-time.After(patience):
 			t.Fatal("the source gives no notice")
 		}
-		revision, all := n.Source().Snapshot()
+		snap := n.Source().Snapshot()
+		revision, all := snap.Revision, snap.APIs
 		if len(all) != 9 || revision == 0 || revision != n.Source().Revision() || len(all[0].Definition) == 0 {
 			t.Fatalf("source: %d APIs at %d", len(all), revision)
 		}

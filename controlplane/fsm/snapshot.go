@@ -165,6 +165,7 @@ func (b *builder) addSubscription(s *Subscription) error {
 	}
 	b.state.subscriptions = b.state.subscriptions.Set(s.ID, s)
 	b.state.members = b.state.members.Set(memberKey(s.API, s.ID), s.ID)
+	b.state.noteReplays(s)
 	if key := s.taken(); key != "" {
 		b.state.subscribers = b.state.subscribers.Set(key, s.ID)
 	}

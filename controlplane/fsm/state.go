@@ -19,6 +19,7 @@ type State struct {
 	subscriptions *immutable.SortedMap[string, *Subscription] // id -> record
 	members       *immutable.SortedMap[string, string]        // API's id and subscription's, memberKey -> subscription's id
 	subscribers   *immutable.SortedMap[string, string]        // Subscription.taken -> id of the open subscription that holds it
+	replaying     *immutable.SortedMap[string, string]        // id -> id of the subscriptions that have a running replay
 
 	touched touches
 	next    chan struct{} // closed when a later state is published
@@ -71,6 +72,14 @@ type Plan struct {
 	UpdatedAtMS   int64
 	PublishedAtMS int64 // 0: never
 	ClosedAtMS    int64 // 0: not closed
+}
+
+// Secures reports whether the plan's security is of this kind; push and subscription stand for none (spec 7.2).
+func (p *Plan) Secures(kind string) bool {
+	if kind == "push" || kind == "subscription" {
+		return p.Security == ""
+	}
+	return p.Security == kind
 }
 
 // Served reports whether workers serve the plan.
@@ -163,6 +172,7 @@ func empty() *State {
 		subscriptions: immutable.NewSortedMap[string, *Subscription](nil),
 		members:       immutable.NewSortedMap[string, string](nil),
 		subscribers:   immutable.NewSortedMap[string, string](nil),
+		replaying:     immutable.NewSortedMap[string, string](nil),
 
 		next: make(chan struct{}),
 	}

@@ -155,12 +155,32 @@ func (c *change) saveSubscription(old, s *Subscription) (*command.Result, *comma
 	}
 	c.state.subscriptions = c.state.subscriptions.Set(s.ID, s)
 	c.state.members = c.state.members.Set(memberKey(s.API, s.ID), s.ID)
+	c.state.noteReplays(s)
 	result := &command.Result{Version: s.Version}
 	if told || c.state.KnownAt(s) != nil {
 		c.touch(touchedSubscription, s.ID)
 		result.Revision = c.state.index
 	}
 	return result, nil
+}
+
+// noteReplays keeps track of who has a running replay.
+func (s *State) noteReplays(sub *Subscription) {
+	if slices.ContainsFunc(sub.Replays, func(r Replay) bool { return r.State == command.ReplayState_REPLAY_STATE_RUNNING }) {
+		s.replaying = s.replaying.Set(sub.ID, sub.ID)
+	} else if _, was := s.replaying.Get(sub.ID); was {
+		s.replaying = s.replaying.Delete(sub.ID)
+	}
+}
+
+// Replaying yields the subscriptions that have a running replay, by id.
+func (s *State) Replaying(yield func(*Subscription) bool) {
+	for it := s.replaying.Iterator(); !it.Done(); {
+		id, _, _ := it.Next()
+		if !yield(s.Subscription(id)) {
+			return
+		}
+	}
 }
 
 func (s *State) vacate(old *Subscription) {
@@ -194,6 +214,7 @@ func (c *change) dropSubscriptions(a *API, plan string) {
 		c.state.vacate(s)
 		c.state.subscriptions = c.state.subscriptions.Delete(s.ID)
 		c.state.members = c.state.members.Delete(memberKey(a.ID, s.ID))
+		c.state.replaying = c.state.replaying.Delete(s.ID)
 		if told {
 			c.touch(touchedSubscription, s.ID)
 		}

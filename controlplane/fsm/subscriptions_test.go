@@ -228,6 +228,15 @@ func TestFSM_Replays(t *testing.T) {
 	}
 	l.must(&command.EndReplay{SubscriptionId: "s", ReplayId: got[0].ID, Cancel: true})
 	last := got[maxReplays-1].ID
+	replaying := func() (ids []string) {
+		for s := range l.fsm.State().Replaying {
+			ids = append(ids, s.ID)
+		}
+		return ids
+	}
+	if got := replaying(); !slices.Equal(got, []string{"s"}) {
+		t.Fatalf("replaying %v", got)
+	}
 	l.must(&command.AssignReplay{SubscriptionId: "s", ReplayId: last, Worker: "w1"})
 	l.refused(command.Code_CODE_SUBSCRIPTION_STALE, &command.AssignReplay{SubscriptionId: "s", ReplayId: last, Worker: "w2"})
 	l.must(&command.AssignReplay{SubscriptionId: "s", ReplayId: last, From: "w1", Worker: "w2"})
@@ -240,6 +249,9 @@ func TestFSM_Replays(t *testing.T) {
 		if r.State == replayRunning || r.ID == got[0].ID {
 			t.Fatalf("after the end: %+v", r)
 		}
+	}
+	if got := replaying(); got != nil {
+		t.Fatalf("replaying %v", got)
 	}
 }
 
