@@ -14,7 +14,7 @@ require (
 	github.com/hashicorp/raft v1.8.0 // replicates definitions
 	github.com/hashicorp/raft-wal v0.4.0 // raft's log and stable store, fsynced; raft-boltdb does not build beside raft v1.8
 	github.com/jcmturner/gokrb5/v8 v8.4.4 // Kerberos key tabs and tickets for SASL GSSAPI
-	github.com/klauspost/compress v1.20.3 // zstd for snapshots to workers
+	github.com/klauspost/compress v1.20.3 // zstd for snapshots to workers, DEFLATE for WebSocket
 	github.com/mochi-mqtt/server/v2 v2.7.9 // the MQTT broker of sluice dev
 	github.com/nats-io/jwt/v2 v2.8.2 // makes the credentials of external NATS clusters in tests
 	github.com/nats-io/nats-server/v2 v2.15.2 // NATS embedded in the control plane

@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/sluice-gateway/sluice/connectors/eventloop"
 	"github.com/sluice-gateway/sluice/proto/apidef"
 	"github.com/sluice-gateway/sluice/qos"
 	"github.com/sluice-gateway/sluice/qos/exchange"
@@ -27,7 +28,7 @@ const (
 	Socket                           // TCP proxy
 )
 
-// Env is what a connector gets from its surroundings: values, no services.
+// Env is what a connector gets from its surroundings.
 type Env struct {
 	Log   *slog.Logger
 	Meter metric.Meter
@@ -37,6 +38,9 @@ type Env struct {
 	Limits Limits
 	// DeadLetters tells an entrypoint whether Backend.DeadLetter leads anywhere.
 	DeadLetters bool
+	// Loop serves connections that stream; the one service among the values, since all of a worker's share it. Nil only where
+	// nothing streams.
+	Loop *eventloop.Loop
 	// Brokers maps broker addresses that samples use to others ("kafka:9092" to the embedded one); nil: none.
 	Brokers map[string]string
 }
@@ -111,6 +115,12 @@ type Subscription interface {
 	AppendCursor(dst []byte) []byte
 	// Close ends the subscription and saves what is delivered, within the bounds of ctx.
 	Close(ctx context.Context)
+}
+
+// Viewer is a Subscription that tells which of its messages other subscribers get too, so that they are encoded once for
+// all. PollView is Poll; a subscriber uses one of the two.
+type Viewer interface {
+	PollView(max int) (message.View, error)
 }
 
 // Endpoint is a backend of an API: one per endpoint of a definition, made at deploy.

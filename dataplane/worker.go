@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/connectors/eventloop"
 	"github.com/sluice-gateway/sluice/dataplane/admin"
 	"github.com/sluice-gateway/sluice/dataplane/flow"
 	"github.com/sluice-gateway/sluice/dataplane/meter"
@@ -97,15 +99,18 @@ type Status struct {
 // New returns a worker that serves nothing yet.
 func New(cfg Config, deps Deps) (*Worker, error) {
 	w := &Worker{counters: deps.Counters}
+	loop, err := eventloop.New(runtime.GOMAXPROCS(0))
+	if err != nil {
+		return nil, err
+	}
 	apis := flow.Config{Entrypoints: deps.Entrypoints, Endpoints: deps.Endpoints, Limits: cfg.Limits,
-		Brokers: cfg.Brokers, Tags: cfg.Tags, Log: deps.Log, Meter: deps.Meter.Meter(scope), Counters: deps.Counters}
+		Brokers: cfg.Brokers, Tags: cfg.Tags, Log: deps.Log, Meter: deps.Meter.Meter(scope), Counters: deps.Counters, Loop: loop}
 	cfg.Server.MaxBody, cfg.Server.WriteTimeout, cfg.Server.Grace = cfg.Limits.MaxBody, cfg.Limits.WriteTimeout, cfg.Limits.Drain
 	if deps.Tracer != nil {
 		tracer := deps.Tracer.Tracer(scope)
 		cfg.Server.Tracer, apis.Tracer = tracer, tracer
 	}
 	w.reactor = reactor.New(apis)
-	var err error
 	if w.server, err = server.New(cfg.Server, deps.Gateway, w.reactor, deps.Counters, deps.Log); err != nil {
 		return nil, err
 	}
@@ -117,6 +122,8 @@ func New(cfg Config, deps Deps) (*Worker, error) {
 		}
 		w.stages = append(w.stages, stage{"admin", a.Run})
 	}
+	// The loop outlives the reactor, whose streams it writes to their end.
+	w.stages = append(w.stages, stage{"event loop", loop.Run})
 	// The reactor outlives the port: requests finish before their endpoints end, and streams are told to go by it.
 	w.stages = append(w.stages, stage{"reactor", w.reactor.Run}, stage{"server", w.server.Run})
 	if deps.Feed != nil { // last: what a stopping worker is told no longer matters

@@ -201,6 +201,13 @@ func TestWorker_StopsPolitely(t *testing.T) {
 	for n.Ready() == nil {
 		runtime.Gosched()
 	}
+	for { // the port closes after it has begun to ask clients to leave
+		late, err := net.Dial("tcp", strings.TrimPrefix(n.gateway, "http://"))
+		if err != nil {
+			break
+		}
+		late.Close()
+	}
 	if s, b := n.ask("/_node/ready", ""); s != 503 || !strings.Contains(b, "stopping") {
 		t.Errorf("while it drains: %d %s", s, b)
 	}

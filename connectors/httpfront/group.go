@@ -19,8 +19,11 @@ type Group struct {
 // Member is one connection of a Group: from the handler on, which has no connection to cut yet, to the end of its goroutine.
 type Member struct {
 	group *Group
-	conn  *Conn // guarded by group.mu; nil before Attach
+	conn  Cutter // guarded by group.mu; nil before Attach
 }
+
+// Cutter is a connection that can be ended at once, from any goroutine.
+type Cutter interface{ Cut() }
 
 // Enter counts a connection in, before its handler returns.
 func (g *Group) Enter() *Member {
@@ -35,7 +38,7 @@ func (g *Group) Enter() *Member {
 }
 
 // Attach tells which connection to cut if it does not end in time.
-func (m *Member) Attach(conn *Conn) {
+func (m *Member) Attach(conn Cutter) {
 	m.group.mu.Lock()
 	defer m.group.mu.Unlock()
 	m.conn = conn

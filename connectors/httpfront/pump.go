@@ -19,6 +19,13 @@ type Framer interface {
 	AppendEnd(dst []byte, f *message.Failure, reason message.Reason, cursor []byte) []byte
 }
 
+// SharedFramer is a Framer whose messages are the same for all clients of one form.
+type SharedFramer interface {
+	Framer
+	// Form names the form: AppendMessage and all that it depends on. It is comparable.
+	Form() any
+}
+
 // Pump moves one subscription into one connection: what waits is framed up to one write's worth, what does not fit stays
 // a view of shared memory, and nothing else is queued. One goroutine uses it.
 type Pump struct {

@@ -51,6 +51,7 @@ func (b *backend) Subscribe(ctx context.Context, x *exchange.Exchange, o connect
 		return nil, err
 	}
 	s := &subscription{Subscription: inner, backend: b, exchange: x, wake: o.Wake}
+	s.viewer, _ = inner.(connectors.Viewer)
 	if s.wake == nil {
 		s.wake = func() {}
 	}
@@ -83,6 +84,7 @@ func stopping() *message.Failure {
 // counts.
 type subscription struct {
 	connectors.Subscription
+	viewer   connectors.Viewer // nil: it shares nothing
 	backend  *backend
 	exchange *exchange.Exchange
 	wake     func()
@@ -92,25 +94,42 @@ type subscription struct {
 
 // Poll implements connectors.Subscription. A stream is told to go away as soon as the API drains; a request that only
 // collects a page may finish it, until the drain has no time left (spec 2.0).
-func (s *subscription) Poll(most int) (out []message.Message, err error) {
+func (s *subscription) Poll(most int) ([]message.Message, error) {
+	v, err := s.poll(func() (message.View, error) {
+		out, err := s.Subscription.Poll(most)
+		return message.Alone(out), err
+	})
+	return v.Messages(), err
+}
+
+// PollView implements connectors.Viewer.
+func (s *subscription) PollView(most int) (message.View, error) {
+	if s.viewer == nil {
+		out, err := s.Poll(most)
+		return message.Alone(out), err
+	}
+	return s.poll(func() (message.View, error) { return s.viewer.PollView(most) })
+}
+
+func (s *subscription) poll(from func() (message.View, error)) (out message.View, err error) {
 	a := s.backend.api
 	if s.gone {
-		return nil, stopping()
+		return out, stopping()
 	}
 	if a.draining.Load() && (s.exchange.Detached() || a.expired.Load()) {
 		s.gone = true
-		return []message.Message{a.goAway()}, nil
+		return message.Alone([]message.Message{a.goAway()}), nil
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			out, err = nil, s.panicked(p)
+			out, err = message.View{}, s.panicked(p)
 		}
 	}()
-	out, err = s.Subscription.Poll(most)
-	if len(out) > 0 {
-		s.backend.counters.MessagesOut.Add(uint64(len(out)))
+	out, err = from()
+	if out.Len() > 0 {
+		s.backend.counters.MessagesOut.Add(uint64(out.Len()))
 		if d := s.backend.deliveries; d != nil {
-			d.record(s.exchange.Span, out)
+			d.record(s.exchange.Span, out.Messages())
 		}
 	}
 	return out, err

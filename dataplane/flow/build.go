@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/connectors/eventloop"
 	"github.com/sluice-gateway/sluice/dataplane/meter"
 	"github.com/sluice-gateway/sluice/dataplane/table"
 	"github.com/sluice-gateway/sluice/proto/apidef"
@@ -47,7 +48,8 @@ type Config struct {
 	Log         *slog.Logger
 	Meter       metric.Meter
 	Counters    *meter.Registry
-	Tracer      trace.Tracer // nil: no spans
+	Tracer      trace.Tracer    // nil: no spans
+	Loop        *eventloop.Loop // see connectors.Env
 }
 
 // Deployment is one revision of a definition and where it comes from.

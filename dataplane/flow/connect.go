@@ -211,5 +211,6 @@ func (b *builder) failNew(at string, err error) {
 }
 
 func (b *builder) env(level qos.Level, key, name string) connectors.Env {
-	return connectors.Env{Log: b.log.With(key, name), Meter: b.cfg.Meter, API: b.api.Info, QoS: level, Limits: b.cfg.Limits, Brokers: b.cfg.Brokers}
+	return connectors.Env{Log: b.log.With(key, name), Meter: b.cfg.Meter, API: b.api.Info, QoS: level, Limits: b.cfg.Limits,
+		Loop: b.cfg.Loop, Brokers: b.cfg.Brokers}
 }

@@ -57,6 +57,7 @@ func streamer(wake chan struct{}) *planetest.Entrypoint {
 		}
 		x.Detach()
 		http.Hijack(func(c net.Conn) {
+			defer c.Close()
 			defer sub.Close(context.Background())
 			for {
 				ms, err := sub.Poll(10)

@@ -90,6 +90,7 @@ func New(cfg Config, listeners []net.Listener, router Router, counters *meter.Re
 		NoDefaultContentType:         true, // an empty answer has no type
 		CloseOnShutdown:              true,
 		SecureErrorLogMessage:        true,
+		KeepHijackedConns:            true, // a stream outlives the hijack handler: who takes a connection closes it
 	}
 	return s, nil
 }

@@ -35,7 +35,8 @@ var ErrRedeploy = errors.New("a new revision of the API took over")
 // collector ends it.
 //
 // Publish side: a Message comes from Get, has one owner at a time, and goes back by Release exactly once, after Done.
-// Publishing hands ownership to the endpoint until Done is called.
+// Publishing hands ownership to the endpoint until Done is called. An endpoint that knows where the message was stored says so
+// in Topic, Partition and Offset before it calls Done(nil); where Topic is empty, nobody knows.
 type Message struct {
 	Kind      Kind
 	Reason    Reason // of a GoAway

@@ -24,9 +24,9 @@ func (m *Message) Release() {
 // SetContent copies content into m's own memory: the one copy at the border (STYLE, hot path).
 func (m *Message) SetContent(content []byte) { m.Content = m.Copy(content) }
 
-// Copy copies b into m's own memory and returns the copy, valid until Release. Earlier copies stay valid.
+// Copy copies b into m's own memory and returns the copy, valid until Release and never nil. Earlier copies stay valid.
 func (m *Message) Copy(b []byte) []byte {
-	if free := cap(m.buf) - len(m.buf); free < len(b) {
+	if free := cap(m.buf) - len(m.buf); free < len(b) || m.buf == nil {
 		// A new block: what points into the old one keeps it alive until Release.
 		m.buf = make([]byte, 0, max(len(b), 1024))
 	}

@@ -20,8 +20,8 @@ import (
 
 func TestWebSocket(t *testing.T) {
 	env := fake.Env()
-	env.Limits.MaxFrame = 16 << 20 // cases 9.1.6 and 9.2.6
-	e, err := websocket.New(nil, env)
+	env.Limits.MaxFrame = 16 << 20                                           // cases 9.1.6 and 9.2.6
+	e, err := websocket.New([]byte(`{"compression":{"enabled":true}}`), env) // cases 12 and 13
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/connectors/eventloop"
 	"github.com/sluice-gateway/sluice/qos"
 	"github.com/sluice-gateway/sluice/qos/exchange"
 )
@@ -40,6 +41,25 @@ func Env() connectors.Env {
 	}
 }
 
+// Loop runs an event loop with so many pollers until the test ends; none: every connection has a goroutine.
+func Loop(t testing.TB, pollers int) *eventloop.Loop {
+	t.Helper()
+	loop, err := eventloop.New(pollers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- loop.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("event loop: %v", err)
+		}
+	})
+	return loop
+}
+
 // Serve starts a server under the default level, which is closed when the test ends.
 func Serve(t testing.TB, e connectors.Entrypoint, b connectors.Backend) *Server {
 	t.Helper()
@@ -62,7 +82,7 @@ func ServeWith(t testing.TB, e connectors.Entrypoint, b connectors.Backend, leve
 	ctx, cancel := context.WithCancelCause(context.Background())
 	s := &Server{Addr: ln.Addr().String(), Entrypoint: e, t: t, cancel: cancel, done: make(chan struct{})}
 	s.server = &fasthttp.Server{
-		Name: "sluice", NoDefaultDate: true, NoDefaultContentType: true, MaxRequestBodySize: 64 << 20,
+		Name: "sluice", NoDefaultDate: true, NoDefaultContentType: true, MaxRequestBodySize: 64 << 20, KeepHijackedConns: true,
 		Handler: func(fctx *fasthttp.RequestCtx) {
 			if !e.Match(fctx) {
 				fctx.Error("no entrypoint", fasthttp.StatusNotFound)

@@ -32,6 +32,8 @@ type batch struct {
 	epoch int64  // how often positions had gone back before
 	size  int    // bytes; the writer's until next is set
 
+	shared message.Batch // what its readers share beside the messages
+
 	data atomic.Pointer[[]message.Message] // nil: dropped
 	n    atomic.Int32                      // messages published
 	next atomic.Pointer[batch]             // nil: this is the last; dropped: readers here have fallen off
@@ -80,6 +82,7 @@ type chain struct {
 	strip    bool
 	encode   bool         // ids in base64
 	sealed   func(*batch) // told of every batch that is complete
+	grew     func(int64)  // told of bytes that batches have besides; nil: nobody
 
 	ids     bool
 	writer  cursor.Writer
@@ -107,6 +110,9 @@ func (c *chain) newBatch(room int) *batch {
 		b.data.Store(&[]message.Message{})
 	}
 	c.n = 0
+	if c.grew != nil {
+		b.shared.Watch(c.grew)
+	}
 	return b
 }
 

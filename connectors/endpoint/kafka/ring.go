@@ -13,7 +13,7 @@ type ring struct {
 	oldest atomic.Pointer[batch]
 	newest atomic.Pointer[batch]
 	floor  atomic.Pointer[batch] // the first after positions last went back
-	bytes  atomic.Int64          // of the batches that are complete
+	bytes  atomic.Int64          // of the batches that are complete, and of what readers share of all
 }
 
 // batchShare is the part of the ring that one batch may fill, so that forgetting one forgets little.
@@ -23,7 +23,7 @@ func (r *ring) init(e *Endpoint, lay *layout, vec vector) {
 	r.limit = int64(e.limits.RingBytes)
 	r.stats = &e.stats
 	r.chain = chain{origin: e.origin, lay: lay, vec: vec, src: &r.src, strip: e.set.stripMagic, encode: e.set.encodeID,
-		capBytes: max(e.limits.RingBytes/batchShare, 16<<10), sealed: r.account}
+		capBytes: max(e.limits.RingBytes/batchShare, 16<<10), sealed: r.account, grew: r.add64}
 	r.oldest.Store(r.begin())
 	r.newest.Store(r.tail)
 	r.floor.Store(r.tail)
@@ -45,7 +45,7 @@ func (r *ring) account(b *batch) {
 func (r *ring) forget(old *batch) {
 	r.oldest.Store(old.next.Load())
 	old.drop()
-	r.add64(-int64(old.size))
+	r.add64(-int64(old.size) - old.shared.Close())
 }
 
 func (r *ring) add64(n int64) {

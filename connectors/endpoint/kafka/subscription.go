@@ -56,37 +56,43 @@ func (s *subscription) atLiveEnd() {
 
 // Poll implements connectors.Subscription.
 func (s *subscription) Poll(most int) ([]message.Message, error) {
+	v, err := s.PollView(most)
+	return v.Messages(), err
+}
+
+// PollView implements connectors.Viewer.
+func (s *subscription) PollView(most int) (message.View, error) {
 	if s.isClosed.Load() {
-		return nil, &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textClosed}
+		return message.View{}, &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textClosed}
 	}
 	if f := s.r.fatal.Load(); f != nil {
-		return nil, f
+		return message.View{}, f
 	}
 	if down := s.r.down.Load(); down != s.toldDown {
 		s.toldDown = down
-		return []message.Message{noticeMessage(down)}, nil
+		return message.Alone([]message.Message{noticeMessage(down)}), nil
 	}
 	if most <= 0 {
-		return nil, nil
+		return message.View{}, nil
 	}
 	for len(s.pending) == 0 {
 		view, again := s.next(int32(min(most, 1<<30)))
-		if len(view) > 0 {
-			s.r.f.e.stats.delivered.Add(int64(len(view)))
+		if view.Len() > 0 {
+			s.r.f.e.stats.delivered.Add(int64(view.Len()))
 			return view, nil
 		}
 		if !again {
-			return nil, nil
+			return message.View{}, nil
 		}
 	}
-	view := s.pending[:1:1]
+	view := message.Alone(s.pending[:1:1])
 	s.pending = s.pending[1:]
 	s.r.f.e.stats.gaps.Add(1)
 	return view, nil
 }
 
 // next returns the messages at the place, or moves it, or registers for waking. again: call it again.
-func (s *subscription) next(most int32) (view []message.Message, again bool) {
+func (s *subscription) next(most int32) (view message.View, again bool) {
 	b := s.cur
 	n := b.n.Load()
 	if s.idx < n {
@@ -95,14 +101,14 @@ func (s *subscription) next(most int32) (view []message.Message, again bool) {
 	next := b.next.Load()
 	switch {
 	case next == nil:
-		return nil, !s.wait(b)
+		return view, !s.wait(b)
 	case next == dropped:
 		s.fellOff(b)
 	case b.n.Load() > s.idx: // published between the two loads
 	default:
 		s.cross(b, next)
 	}
-	return nil, true
+	return view, true
 }
 
 // wait registers for waking, unless something has come.
@@ -120,11 +126,11 @@ func (s *subscription) wait(b *batch) bool {
 }
 
 // view cuts the next messages out of b, up to the first that was read before.
-func (s *subscription) view(b *batch, n, most int32) ([]message.Message, bool) {
+func (s *subscription) view(b *batch, n, most int32) (view message.View, again bool) {
 	data := b.data.Load()
 	if data == nil {
 		s.fellOff(b)
-		return nil, true
+		return view, true
 	}
 	if s.skip != nil {
 		for s.idx < n && s.known(b.marks[s.idx]) {
@@ -137,8 +143,11 @@ func (s *subscription) view(b *batch, n, most int32) ([]message.Message, bool) {
 		}
 	}
 	s.idx = to
-	view := (*data)[from:to:to]
-	if s.group != "" && len(view) > 0 {
+	view = message.View{Run: (*data)[:n], From: int(from), To: int(to)}
+	if b.lease == nil {
+		view.Batch = &b.shared
+	}
+	if s.group != "" && to > from {
 		s.hand(b.marks[from:to])
 	}
 	return view, true
@@ -258,4 +267,7 @@ func (s *subscription) Close(ctx context.Context) {
 	}
 }
 
-var _ connectors.Subscription = (*subscription)(nil)
+var (
+	_ connectors.Subscription = (*subscription)(nil)
+	_ connectors.Viewer       = (*subscription)(nil)
+)

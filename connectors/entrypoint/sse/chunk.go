@@ -2,33 +2,41 @@ package sse
 
 import "strconv"
 
-// chunkRoom is what a chunk's size line may take: eight hexadecimal digits, more than any write, and CRLF.
-const chunkRoom = 10
+// Rooms for a chunk's size line: hexadecimal digits and CRLF. Leading zeros are allowed (RFC 9112 section 7.1).
+const (
+	smallChunk = len("0000\r\n")
+	largeChunk = len("00000000\r\n")
+	mostSmall  = 1<<16 - 1
+)
 
-// openChunk leaves room at the beginning of an empty buffer for the size line of the chunk that follows.
-func (s *stream) openChunk(dst []byte) []byte {
-	if !s.chunked {
-		return dst
+// openChunk leaves room for the size line of a chunk that holds about size bytes.
+func openChunk(dst []byte, size int) (out []byte, room int) {
+	if size > mostSmall/2 {
+		return append(dst, "00000000\r\n"...), largeChunk
 	}
-	return append(dst, "00000000\r\n"...)
+	return append(dst, "0000\r\n"...), smallChunk
 }
 
-// closeChunk ends the chunk that fills the buffer from the room on, and returns the buffer and the part of it to send.
-func (s *stream) closeChunk(dst []byte) (whole, out []byte) {
-	if !s.chunked {
-		return dst, dst
+// closeChunk ends the chunk that begins at start with its room.
+func closeChunk(dst []byte, start, room int) []byte {
+	size := len(dst) - start - room
+	if room == smallChunk && size > mostSmall {
+		dst = append(dst, "0000"...) // make place for the larger room
+		copy(dst[start+largeChunk:], dst[start+smallChunk:len(dst)-(largeChunk-smallChunk)])
+		copy(dst[start:], "00000000\r\n")
+		room = largeChunk
 	}
-	var digits [8]byte
-	size := strconv.AppendInt(digits[:0], int64(len(dst)-chunkRoom), 16)
-	start := chunkRoom - 2 - len(size)
-	copy(dst[start:], size)
-	dst = append(dst, '\r', '\n')
-	return dst, dst[start:]
+	const digits = "0123456789abcdef"
+	for i := start + room - 3; i >= start; i-- {
+		dst[i] = digits[size&15]
+		size >>= 4
+	}
+	return append(dst, '\r', '\n')
 }
 
 // appendChunk appends data as a chunk of its own.
-func (s *stream) appendChunk(dst, data []byte) []byte {
-	if !s.chunked {
+func appendChunk(dst, data []byte, chunked bool) []byte {
+	if !chunked {
 		return append(dst, data...)
 	}
 	dst = strconv.AppendInt(dst, int64(len(data)), 16)

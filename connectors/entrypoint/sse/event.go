@@ -9,12 +9,30 @@ import (
 
 // framer writes messages as events. The order of lines is that of spec 2.3: retry, id, event, data, comments.
 type framer struct {
-	headers, metadata bool // as comments
-	json              bool // failures as JSON (spec 2.9)
+	form
+	json bool // failures as JSON (spec 2.9)
 }
+
+// form is what the bytes of a message depend on.
+type form struct {
+	headers, metadata bool // as comments
+	chunked           bool // each event is a chunk (HTTP/1.1)
+}
+
+// Form implements httpfront.SharedFramer.
+func (f *framer) Form() any { return f.form }
 
 // AppendMessage implements httpfront.Framer.
 func (f *framer) AppendMessage(dst []byte, m *message.Message) []byte {
+	if !f.chunked {
+		return f.appendEvent(dst, m)
+	}
+	start := len(dst)
+	dst, room := openChunk(dst, len(m.Content)+len(m.ID))
+	return closeChunk(f.appendEvent(dst, m), start, room)
+}
+
+func (f *framer) appendEvent(dst []byte, m *message.Message) []byte {
 	dst = appendID(dst, m.ID)
 	switch m.Kind {
 	case message.Gap:
@@ -33,6 +51,15 @@ func (f *framer) AppendMessage(dst []byte, m *message.Message) []byte {
 
 // AppendEnd implements httpfront.Framer.
 func (f *framer) AppendEnd(dst []byte, failure *message.Failure, reason message.Reason, cursor []byte) []byte {
+	if !f.chunked {
+		return f.appendEnd(dst, failure, reason, cursor)
+	}
+	start := len(dst)
+	dst, room := openChunk(dst, 0)
+	return closeChunk(f.appendEnd(dst, failure, reason, cursor), start, room)
+}
+
+func (f *framer) appendEnd(dst []byte, failure *message.Failure, reason message.Reason, cursor []byte) []byte {
 	if failure != nil {
 		return f.appendFailure(dst, failure, cursor)
 	}

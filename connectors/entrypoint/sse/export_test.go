@@ -8,7 +8,7 @@ import (
 
 // AppendEvent frames m as the entrypoint does.
 func AppendEvent(dst []byte, m *message.Message, headers, metadata bool) []byte {
-	f := framer{headers: headers, metadata: metadata}
+	f := framer{form: form{headers: headers, metadata: metadata}}
 	return f.AppendMessage(dst, m)
 }
 

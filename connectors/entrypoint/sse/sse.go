@@ -1,5 +1,5 @@
-// Package sse is the entrypoint "sse" (spec 2.3): a subscription as a stream of server-sent events. A stream lives in the
-// one goroutine that fasthttp starts for a hijacked connection; the entrypoint's Group waits for it.
+// Package sse is the entrypoint "sse" (spec 2.3): a subscription as a stream of server-sent events. The
+// worker's event loop writes it, so an idle stream costs no goroutine; the entrypoint's Group waits for its end.
 //
 // Beyond the specification: content is split into one data line per line, a stream resumes from Last-Event-ID (or the
 // query's "lastEventId" or "from") under auto too, gaps and notices are events of their own, and the last event of a stopping API
@@ -11,12 +11,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
 	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/connectors/eventloop"
 	"github.com/sluice-gateway/sluice/connectors/httpfront"
 	"github.com/sluice-gateway/sluice/proto/apidef"
 	"github.com/sluice-gateway/sluice/qos/exchange"
@@ -66,9 +66,10 @@ func decode(cfg json.RawMessage) (Config, apidef.Problems) {
 // Entrypoint serves event streams.
 type Entrypoint struct {
 	httpfront.Group
-	framer       framer
+	form         form
 	heartbeat    time.Duration
 	writeTimeout time.Duration
+	loop         *eventloop.Loop
 }
 
 // New builds the entrypoint.
@@ -78,7 +79,8 @@ func New(cfg json.RawMessage, env connectors.Env) (*Entrypoint, error) {
 		return nil, err
 	}
 	return &Entrypoint{
-		framer:       framer{headers: c.HeadersAsComment, metadata: c.MetadataAsComment},
+		form:         form{headers: c.HeadersAsComment, metadata: c.MetadataAsComment},
+		loop:         env.Loop,
 		heartbeat:    time.Duration(c.HeartbeatIntervalInMs) * time.Millisecond,
 		writeTimeout: env.Limits.WriteTimeout,
 	}, nil
@@ -96,9 +98,10 @@ func (e *Entrypoint) Handle(ctx context.Context, x *exchange.Exchange, b connect
 		httpfront.WriteFailure(fctx, httpfront.Stopping())
 		return
 	}
-	s := &stream{exchange: x, heartbeat: e.heartbeat, writeTimeout: e.writeTimeout, framer: e.framer}
+	s := &stream{exchange: x, entrypoint: e, ctx: ctx, framer: framer{form: e.form}}
 	s.framer.json = httpfront.WantsJSON(httpfront.Accept(&fctx.Request.Header))
-	sub, err := b.Subscribe(ctx, x, connectors.SubscribeOptions{Cursor: cursor(fctx), Wake: s.parked.Wake})
+	s.framer.chunked = fctx.Request.Header.IsHTTP11()
+	sub, err := b.Subscribe(ctx, x, connectors.SubscribeOptions{Cursor: cursor(fctx), Wake: s.conn.Wake})
 	if err != nil {
 		httpfront.WriteFailure(fctx, httpfront.AsFailure(err))
 		return
@@ -109,7 +112,7 @@ func (e *Entrypoint) Handle(ctx context.Context, x *exchange.Exchange, b connect
 	// Without fasthttp's answer, which would end the connection of a client that says "Connection: close" instead of
 	// handing it over; the stream writes its own head.
 	fctx.HijackSetNoResponse(true)
-	fctx.Hijack(func(c net.Conn) { s.serve(ctx, c) })
+	fctx.Hijack(s.serve)
 }
 
 // cursor returns where the client wants to go on: what a reconnecting client says wins over the URL it began with.

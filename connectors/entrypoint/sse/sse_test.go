@@ -30,7 +30,9 @@ const get = "GET /?a=b HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n"
 
 func build(t testing.TB, cfg string) *sse.Entrypoint {
 	t.Helper()
-	e, err := sse.New([]byte(cfg), fake.Env())
+	env := fake.Env()
+	env.Loop = fake.Loop(t, 1)
+	e, err := sse.New([]byte(cfg), env)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,6 +294,7 @@ func TestEntrypoint_ClientTalksTooMuch(t *testing.T) {
 func TestEntrypoint_ClientStopsReading(t *testing.T) {
 	t.Parallel()
 	env := fake.Env()
+	env.Loop = fake.Loop(t, 1)
 	env.Limits.WriteTimeout = 50 * time.Millisecond
 	e, err := sse.New(nil, env)
 	if err != nil {

@@ -2,6 +2,7 @@ package sse
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/connectors/eventloop"
 	"github.com/sluice-gateway/sluice/connectors/httpfront"
 	"github.com/sluice-gateway/sluice/qos/exchange"
 )
@@ -21,114 +23,109 @@ const minRetry, maxRetry = 1000, 30000
 // closeTimeout bounds the saving of what was delivered when a stream ends.
 const closeTimeout = 5 * time.Second
 
-// stream is one client's connection.
+// stream is one client's connection. Its methods are called by the event loop's goroutine.
 type stream struct {
-	exchange *exchange.Exchange
-	sub      connectors.Subscription
-	member   *httpfront.Member
-	parked   httpfront.Parked
-	pump     httpfront.Pump
-	framer   framer
+	entrypoint *Entrypoint
+	exchange   *exchange.Exchange
+	ctx        context.Context // the API's: a stream lives as long as its connection, which no call spans
+	sub        connectors.Subscription
+	member     *httpfront.Member
+	conn       eventloop.Conn
+	nc         net.Conn
+	out        httpfront.Stream
+	framer     framer
+	stop       func() bool // of the wake at the API's end
 
-	head         []byte // status line and headers, until they are sent
-	chunked      bool   // HTTP/1.1
-	heartbeat    time.Duration
-	writeTimeout time.Duration
+	head    []byte    // status line, headers and the first event, until they are sent
+	silent  time.Time // since when nothing was sent
+	ignored int       // bytes that the client sent
 }
 
 // begin prepares the answer while fctx may still be used.
 func (s *stream) begin(sub connectors.Subscription, fctx *fasthttp.RequestCtx) {
 	s.sub = sub
-	s.pump = httpfront.NewPump(sub, &s.framer, s.exchange.QoS)
-	s.chunked = fctx.Request.Header.IsHTTP11()
+	s.out = httpfront.NewStream(sub, &s.framer, s.exchange.QoS)
 	h := &fctx.Response.Header
 	fctx.SetStatusCode(fasthttp.StatusOK)
 	h.SetContentType("text/event-stream;charset=UTF-8")
 	h.Set(fasthttp.HeaderCacheControl, "no-cache")
-	if s.chunked && !fctx.Request.Header.ConnectionClose() {
+	if s.framer.chunked && !fctx.Request.Header.ConnectionClose() {
 		h.Set(fasthttp.HeaderConnection, "keep-alive")
 	} else {
 		h.SetConnectionClose()
 	}
-	if s.chunked {
+	if s.framer.chunked {
 		h.SetContentLength(-1) // Transfer-Encoding: chunked
 	}
-	s.head = append([]byte(nil), h.Header()...)
-}
-
-// serve is the hijack handler; ctx is the API's. It runs until the client leaves or the subscription ends.
-func (s *stream) serve(ctx context.Context, c net.Conn) {
-	conn := httpfront.NewConn(c, s.writeTimeout)
-	s.member.Attach(conn)
-	s.parked.Attach(conn)
-	stop := context.AfterFunc(ctx, s.parked.Wake)
-	s.run(ctx, conn)
-	stop()
-	s.parked.Release()
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-	s.sub.Close(closing)
-	cancel()
-	_ = conn.Close()
-	s.exchange.End()
-	s.member.Leave()
-}
-
-func (s *stream) run(ctx context.Context, conn *httpfront.Conn) {
 	first := appendRetry(make([]byte, 0, 32))
-	s.head = s.appendChunk(s.head, append(first, '\n'))
-	if _, err := conn.Write(s.head); err != nil {
-		return
-	}
-	s.head = nil
-	silentSince := time.Now()
-	for {
-		state, sent, err := s.send(ctx, conn)
-		if err != nil || state > httpfront.More {
-			return
-		}
-		if sent {
-			silentSince = time.Now()
-		}
-		if state == httpfront.More {
-			continue
-		}
-		switch s.parked.Wait(silentSince.Add(s.heartbeat)) {
-		case httpfront.Gone:
-			return
-		case httpfront.TimedOut:
-			if _, err := conn.Write(s.appendChunk(nil, []byte(":\n\n"))); err != nil {
-				return
-			}
-			silentSince = time.Now()
-		}
-	}
+	s.head = appendChunk(append([]byte(nil), h.Header()...), append(first, '\n'), s.framer.chunked)
 }
 
-// send writes what waits, up to one write's worth, and the end of the stream where it has come.
-func (s *stream) send(ctx context.Context, conn *httpfront.Conn) (httpfront.State, bool, error) {
-	b := httpfront.GetBuffer()
-	defer httpfront.PutBuffer(b)
-	*b = s.openChunk(*b)
-	start := len(*b)
-	var state httpfront.State
-	*b, state = s.pump.Fill(ctx, *b)
-	out := (*b)[:0]
-	if len(*b) > start {
-		*b, out = s.closeChunk(*b)
+// serve is the hijack handler: it hands the connection to the event loop.
+func (s *stream) serve(c net.Conn) {
+	s.nc = c
+	if u, ok := c.(interface{ UnsafeConn() net.Conn }); ok {
+		s.nc = u.UnsafeConn() // fasthttp's wrapper keeps the read buffer
 	}
-	if state > httpfront.More && s.chunked {
-		from := len(*b) - len(out)
-		*b = append(*b, "0\r\n\r\n"...)
-		out = (*b)[from:]
+	s.member.Attach(&s.conn)
+	s.stop = context.AfterFunc(s.ctx, s.conn.Wake)
+	s.entrypoint.loop.Add(&s.conn, s.nc, s, eventloop.Options{WriteTimeout: s.entrypoint.writeTimeout, Input: true})
+}
+
+// Next implements eventloop.Handler.
+func (s *stream) Next(o *eventloop.Output) eventloop.State {
+	if s.head != nil {
+		o.Commit(append(o.Buffer(), s.head...))
+		s.head = nil
 	}
-	if len(out) == 0 {
-		return state, false, nil
+	state := s.out.Fill(s.ctx, o)
+	if state > httpfront.More {
+		if s.framer.chunked {
+			o.Commit(append(o.Buffer(), "0\r\n\r\n"...))
+		}
+		return eventloop.Close
 	}
-	if _, err := conn.Write(out); err != nil {
-		return state, false, err
+	if o.Len() == 0 && o.Now().Sub(s.silent) >= s.entrypoint.heartbeat {
+		o.Commit(appendChunk(o.Buffer(), []byte(":\n\n"), s.framer.chunked))
 	}
-	s.pump.Written()
-	return state, true, nil
+	if o.Len() > 0 {
+		s.silent = o.Now()
+	}
+	o.Due(s.silent.Add(s.entrypoint.heartbeat))
+	if state == httpfront.More {
+		return eventloop.More
+	}
+	return eventloop.Idle
+}
+
+// Written implements eventloop.Handler.
+func (s *stream) Written() { s.out.Written() }
+
+// maxIgnored bounds what a client may send, in bytes, on a connection that only receives.
+const maxIgnored = 64 << 10
+
+var errTalks = errors.New("the client sends on a connection that only receives")
+
+// Input implements eventloop.Handler.
+func (s *stream) Input(p []byte) error {
+	if s.ignored += len(p); s.ignored > maxIgnored {
+		return errTalks
+	}
+	return nil
+}
+
+// Ended implements eventloop.Handler. What is left may wait for the broker, so it gets a goroutine, which the member
+// stands for.
+func (s *stream) Ended(error) {
+	go func() {
+		s.stop()
+		closing, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), closeTimeout)
+		s.sub.Close(closing)
+		cancel()
+		_ = s.nc.Close()
+		s.exchange.End()
+		s.member.Leave()
+	}()
 }
 
 // appendRetry appends a random reconnection time.

@@ -62,11 +62,14 @@ type raw struct {
 	r *bufio.Reader
 }
 
-func dialRaw(t testing.TB, s *fake.Server) *raw {
+func dialRaw(t testing.TB, s *fake.Server) *raw { return dialWith(t, s, "") }
+
+// dialWith is dialRaw with more request headers, each ending in CRLF.
+func dialWith(t testing.TB, s *fake.Server, headers string) *raw {
 	t.Helper()
 	c := &raw{t: t, Conn: s.Dial()}
 	c.r = bufio.NewReader(c.Conn)
-	_, _ = io.WriteString(c, upgrade+"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	_, _ = io.WriteString(c, upgrade+headers+"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 	resp, err := http.ReadResponse(c.r, nil)
 	if err != nil || resp.StatusCode != 101 {
 		t.Fatalf("handshake: %v %v", resp, err)

@@ -23,20 +23,55 @@ const (
 const (
 	codeNormal      = 1000
 	codeProtocol    = 1002
+	codeUnsupported = 1003
 	codeNoStatus    = 1005 // never sent: a close frame without a code
 	codeAbnormal    = 1006 // never sent: no close frame at all
 	codeInvalidData = 1007
+	codePolicy      = 1008
 	codeTooBig      = 1009
 	codeServerError = 1011
 	codeRestart     = 1012
 	codeTryAgain    = 1013
 )
 
+// Stable codes of error frames (sluice.v1). Failures of an endpoint have codes of their own (message.Failure).
+const (
+	keyInvalidFrame = "INVALID_FRAME"      // not the JSON that it should be
+	keyViolation    = "PROTOCOL_VIOLATION" // against a rule of WebSocket or of sluice.v1
+	keyTooBig       = "FRAME_TOO_BIG"
+	keyServerError  = "SERVER_ERROR"
+	keyNotPublisher = "PUBLISHER_DISABLED" // of a refused publish
+)
+
+// faultKey is the stable code of a closing that has none of its own.
+func (c *closing) faultKey() string {
+	switch {
+	case c.key != "":
+		return c.key
+	case c.code == codeInvalidData:
+		return keyInvalidFrame
+	case c.code == codeTooBig:
+		return keyTooBig
+	case c.fault:
+		return keyViolation
+	}
+	return keyServerError
+}
+
+// detail is the text of an error frame.
+func (c *closing) detail() string {
+	if c.text != "" {
+		return c.text
+	}
+	return c.reason
+}
+
 // Parts of a frame header (RFC 6455 section 5.2).
 const (
 	finBit       = 0x80
 	maskBit      = 0x80
-	reservedBits = 0x70
+	reservedBits = 0x30 // RSV2 and RSV3; no extension gives them a meaning
+	deflatedBit  = 0x40 // RSV1: the message is compressed (RFC 7692 section 6)
 	lengthBits   = 0x7f
 	payload16    = 126 // the length follows in 2 bytes
 	payload64    = 127 // in 8
@@ -63,8 +98,10 @@ const (
 type closing struct {
 	code   int
 	reason string
-	err    error // for the log; nil: nothing went wrong
-	fault  bool  // the client broke the protocol
+	key    string // stable code of an error frame (sluice.v1); empty: see faultKey
+	text   string // of an error frame; empty: the reason
+	err    error  // for the log; nil: nothing went wrong
+	fault  bool   // the client broke the protocol
 }
 
 // Error makes a closing what reading a bad frame returns.
@@ -80,21 +117,6 @@ func appendHeader(dst []byte, op opcode, size int) []byte {
 		return binary.BigEndian.AppendUint16(append(dst, payload16), uint16(size))
 	}
 	return binary.BigEndian.AppendUint64(append(dst, payload64), uint64(size))
-}
-
-// appendMessage appends m as one frame.
-func appendMessage(dst []byte, m *message.Message) []byte {
-	switch m.Kind {
-	case message.Gap:
-		return appendControl(dst, opPing, gapPrefix, m.Content)
-	case message.Notice:
-		return appendControl(dst, opPing, noticePrefix, m.Content)
-	}
-	op := opText
-	if isBinary(m) {
-		op = opBinary
-	}
-	return append(appendHeader(dst, op, len(m.Content)), m.Content...)
 }
 
 // isBinary tells how a message is framed: as it says itself, else by what it holds.
@@ -117,14 +139,19 @@ func appendControl[T string | []byte](dst []byte, op opcode, prefix string, payl
 	return append(dst, payload...)
 }
 
-// appendClose appends a close frame; codeNoStatus means one without a code.
+// maxReason bounds the reason in a close frame, in bytes: a control frame less the code (RFC 6455 section 5.5.1).
+const maxReason = maxControl - 2
+
+// appendClose appends a close frame; codeNoStatus means one without a code. What does not fit of the reason is left out, at the
+// end of a character, since it must be UTF-8.
 func appendClose(dst []byte, code int, reason string) []byte {
 	if code == codeNoStatus {
 		return appendHeader(dst, opClose, 0)
 	}
-	var b [2]byte
-	binary.BigEndian.PutUint16(b[:], uint16(code))
-	return appendControl(dst, opClose, string(b[:]), reason)
+	reason = reason[:runeEnd(reason, maxReason)]
+	dst = appendHeader(dst, opClose, 2+len(reason))
+	dst = binary.BigEndian.AppendUint16(dst, uint16(code))
+	return append(dst, reason...)
 }
 
 // parseClose reads the payload of a client's close frame and returns the answer to it: the same code, or 1002 or 1007 for

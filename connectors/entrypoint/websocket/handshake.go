@@ -36,8 +36,23 @@ func checkHandshake(fctx *fasthttp.RequestCtx) ([]byte, *message.Failure) {
 	return nil, &message.Failure{Status: fasthttp.StatusBadRequest, Message: "Invalid Sec-WebSocket-Key"}
 }
 
-// switchProtocols returns the head of the answer. No sub-protocol and no extension is chosen.
-func switchProtocols(fctx *fasthttp.RequestCtx, key []byte) []byte {
+// subprotocol is the one that this entrypoint speaks besides none.
+const subprotocol = "sluice.v1"
+
+// offersSubprotocol tells whether the client offers sluice.v1.
+func offersSubprotocol(fctx *fasthttp.RequestCtx) bool {
+	for _, value := range fctx.Request.Header.PeekAll("Sec-WebSocket-Protocol") {
+		for offer := range bytes.SplitSeq(value, []byte{','}) {
+			if string(bytes.TrimSpace(offer)) == subprotocol {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// switchProtocols returns the head of the answer to a client that is framed for by f.
+func switchProtocols(fctx *fasthttp.RequestCtx, key []byte, f *framer) []byte {
 	sum := sha1.Sum(append(append(make([]byte, 0, 64), key...), acceptGUID...)) //nolint:gosec // see above
 	fctx.SetStatusCode(fasthttp.StatusSwitchingProtocols)
 	h := &fctx.Response.Header
@@ -45,6 +60,12 @@ func switchProtocols(fctx *fasthttp.RequestCtx, key []byte) []byte {
 	h.Set(fasthttp.HeaderUpgrade, "websocket")
 	h.Set(fasthttp.HeaderConnection, "Upgrade")
 	h.Set("Sec-WebSocket-Accept", base64.StdEncoding.EncodeToString(sum[:]))
+	if f.v1 {
+		h.Set("Sec-WebSocket-Protocol", subprotocol)
+	}
+	if f.deflate != nil {
+		h.Set("Sec-WebSocket-Extensions", f.deflate.answer)
+	}
 	return append([]byte(nil), h.Header()...)
 }
 

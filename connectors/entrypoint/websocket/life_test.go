@@ -183,23 +183,6 @@ func TestEntrypoint_ClientThatAnswersPingsStays(t *testing.T) {
 	}
 }
 
-// A client in the middle of a long frame cannot answer a ping, and need not.
-func TestEntrypoint_SlowFrameIsASignOfLife(t *testing.T) {
-	t.Parallel()
-	e := build(t, "")
-	websocket.Pinging(e, 50*time.Millisecond, 200*time.Millisecond)
-	b, got := published()
-	c := dialRaw(t, fake.Serve(t, e, b))
-	f := frame(0x81, strings.Repeat("x", 30))
-	for i := range len(f) { // for several times as long as a silent client has
-		_, _ = io.WriteString(c, f[i:i+1])
-		time.Sleep(20 * time.Millisecond)
-	}
-	if g := <-got; g != strings.Repeat("x", 30) {
-		t.Errorf("%q", g)
-	}
-}
-
 // A client that reads nothing is cut, having cost no more than one write.
 func TestEntrypoint_ClientStopsReading(t *testing.T) {
 	t.Parallel()

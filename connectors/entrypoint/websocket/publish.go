@@ -19,14 +19,15 @@ const maxInFlight = 1 << 20
 type receipt struct {
 	conn *conn
 	size int
+	ref  []byte // of the publish (sluice.v1)
 }
 
 var receipts = sync.Pool{New: func() any { return new(receipt) }}
 
-// publish hands one frame on, in the order of the frames.
-func (c *conn) publish(publishing, alive context.Context, op opcode, payload []byte) {
+// publishFrame hands one frame of a client without sub-protocol on, in the order of the frames.
+func (c *conn) publishFrame(publishing, alive context.Context, op opcode, payload []byte) {
 	size := len(payload) + perMessage
-	if !c.reserve(alive, size) {
+	if !c.entrypoint.config.Publisher.Enabled || !c.reserve(alive, size) {
 		return
 	}
 	m := message.Get()
@@ -45,24 +46,48 @@ const perMessage = 256
 
 var octetStreamBytes = []byte(octetStream)
 
-// Acked implements message.Ack. A publish that failed ends the connection: what came after it may be stored, it is not.
+// Acked implements message.Ack. Without sub-protocol a publish that failed ends the connection: what came after it may be
+// stored, it is not.
 func (r *receipt) Acked(m *message.Message, err error) {
-	c, size := r.conn, r.size
+	c := r.conn
+	if c.framer.v1 {
+		c.answer(r, m, err)
+	} else {
+		c.settled(r, err)
+	}
 	m.Release()
 	r.conn = nil
 	receipts.Put(r)
+}
+
+// settled takes the outcome of a publish that is not answered.
+func (c *conn) settled(r *receipt, err error) {
 	if err != nil {
 		c.decide(closing{code: codeServerError, reason: reasonError, err: err})
 	}
 	c.mu.Lock()
-	c.inFlight -= size
-	goodbye := c.leaving
-	settled := c.inFlight == 0
+	c.inFlight -= r.size
+	c.endIfSettled()
+	over := c.end != nil
 	c.mu.Unlock()
-	if settled && goodbye != nil {
-		c.decide(*goodbye)
-	}
 	c.acked.Wake()
+	if over {
+		c.wake.Wake()
+	}
+}
+
+// answer has the outcome of a publish sent. What was reserved for it is free once the writer took the answer, so that a client
+// that publishes and does not read is waited for.
+func (c *conn) answer(r *receipt, m *message.Message, err error) {
+	c.mu.Lock()
+	if err == nil {
+		c.answers = appendPublished(c.answers, r.ref, m)
+	} else {
+		c.answers = appendRefused(c.answers, r.ref, httpfront.AsFailure(err))
+	}
+	c.answered += r.size
+	c.mu.Unlock()
+	c.wake.Wake()
 }
 
 // reserve waits until size more may be in flight and counts it; false: nothing more may be published.

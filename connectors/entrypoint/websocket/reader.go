@@ -20,23 +20,27 @@ type reader struct {
 	src        *bufio.Reader
 	maxMessage int // bytes
 
-	message *[]byte // payload of the message so far; nil between messages
-	op      opcode  // of the message that is being put together
-	checked int     // how much of a text is known to be UTF-8
-	control [maxControl]byte
-	scratch [8]byte
+	inflate bool // permessage-deflate was agreed
+
+	message  *[]byte // payload of the message so far; nil between messages
+	op       opcode  // of the message that is being put together
+	checked  int     // how much of a text is known to be UTF-8
+	deflated bool    // it is compressed
+	control  [maxControl]byte
+	scratch  [8]byte
 }
 
 // header is one frame's.
 type header struct {
-	fin  bool
-	op   opcode
-	size uint64
-	mask [4]byte
+	fin      bool
+	deflated bool
+	op       opcode
+	size     uint64
+	mask     [4]byte
 }
 
-func newReader(src io.Reader, maxMessage int) *reader {
-	r := &reader{src: readBuffers.Get().(*bufio.Reader), maxMessage: maxMessage}
+func newReader(src io.Reader, maxMessage int, inflate bool) *reader {
+	r := &reader{src: readBuffers.Get().(*bufio.Reader), maxMessage: maxMessage, inflate: inflate}
 	r.src.Reset(src)
 	return r
 }
@@ -69,7 +73,7 @@ func (r *reader) next() (opcode, []byte, error) {
 		}
 		if h.op != opContinuation {
 			r.op, r.message = h.op, httpfront.GetBuffer()
-			r.checked = 0
+			r.checked, r.deflated = 0, h.deflated
 		}
 		if err := r.payload(h); err != nil {
 			return 0, nil, err
@@ -79,6 +83,11 @@ func (r *reader) next() (opcode, []byte, error) {
 		}
 		op := r.op
 		r.op = 0
+		if r.deflated {
+			if err := r.expand(op); err != nil {
+				return 0, nil, err
+			}
+		}
 		if op == opText && r.checked < len(*r.message) {
 			return 0, nil, fault(codeInvalidData, "text is not UTF-8")
 		}
@@ -92,7 +101,7 @@ func (r *reader) header() (header, error) {
 	if _, err := io.ReadFull(r.src, b[:2]); err != nil {
 		return header{}, err
 	}
-	h := header{fin: b[0]&finBit != 0, op: opcode(b[0] & 0xf), size: uint64(b[1] & lengthBits)}
+	h := header{fin: b[0]&finBit != 0, deflated: b[0]&deflatedBit != 0, op: opcode(b[0] & 0xf), size: uint64(b[1] & lengthBits)}
 	if reason := r.refuse(h, b[0]&reservedBits != 0, b[1]&maskBit != 0); reason != "" {
 		return h, fault(codeProtocol, reason)
 	}
@@ -112,10 +121,18 @@ func (r *reader) header() (header, error) {
 		return h, err
 	}
 	copy(h.mask[:], b)
-	if h.op < opClose && h.size > uint64(r.maxMessage-r.length()) {
+	if h.op < opClose && h.size > uint64(r.limit(h)-r.length()) {
 		return h, fault(codeTooBig, "message is too big")
 	}
 	return h, nil
+}
+
+// limit is how many bytes the message of h may arrive as. Compressing what cannot be compressed makes it longer.
+func (r *reader) limit(h header) int {
+	if h.deflated || h.op == opContinuation && r.deflated {
+		return r.maxMessage + r.maxMessage/1024 + 64
+	}
+	return r.maxMessage
 }
 
 func fault(code int, reason string) *closing {
@@ -133,7 +150,7 @@ func (r *reader) length() int {
 // refuse returns what is wrong with a frame's first two bytes; empty: nothing.
 func (r *reader) refuse(h header, reserved, masked bool) string {
 	switch {
-	case reserved:
+	case reserved, h.deflated && (!r.inflate || h.op == opContinuation || h.op >= opClose):
 		return "reserved bit is set"
 	case !masked:
 		return "frame is not masked"
@@ -173,11 +190,30 @@ func (r *reader) payload(h header) error {
 		_, _ = r.src.Discard(n) // they are buffered
 		unmask(buf[start:], h.mask, at)
 		at += n
-		if r.op == opText {
+		if r.op == opText && !r.deflated {
 			var ok bool
 			if r.checked, ok = validText(buf, r.checked); !ok {
 				return fault(codeInvalidData, "text is not UTF-8")
 			}
+		}
+	}
+	return nil
+}
+
+// expand replaces a compressed message by what it holds.
+func (r *reader) expand(op opcode) error {
+	out := httpfront.GetBuffer()
+	var bad *closing
+	*out, bad = inflate(*out, *r.message, r.maxMessage)
+	httpfront.PutBuffer(r.message)
+	r.message, r.deflated = out, false
+	if bad != nil {
+		return bad
+	}
+	if op == opText {
+		var ok bool
+		if r.checked, ok = validText(*out, 0); !ok {
+			return fault(codeInvalidData, "text is not UTF-8")
 		}
 	}
 	return nil

@@ -6,7 +6,7 @@
 // is checked as it arrives (RFC 6455 section 8.1), many frames go out in one write, and the bytes of a frame can be shared
 // by all subscribers. The tests use fasthttp/websocket as the other side.
 //
-// What is carried how:
+// What is carried how, to a client that offers no sub-protocol:
 //   - A message is one frame: binary where its header Content-Type is application/octet-stream or its content is not
 //     UTF-8, else text. A binary frame of a client that could pass for text is published with that header, so that the two
 //     kinds stay apart; other frames are published without headers.
@@ -14,8 +14,12 @@
 //     frames of the raw protocol are messages and nothing else.
 //   - A stopping API closes with 1013, a redeployed one with 1012. The close, whoever begins it, is sent only after the broker
 //     acknowledged what was published before; where it refused, the code is 1011.
-//   - "?from=" is the resume point. No sub-protocol and no extension is accepted, and any Origin is (as in the reference:
-//     who may connect is for plans and policies to say).
+//   - Under at-least-once each write ends with a ping, and its pong proves all of it (see proof.go).
+//   - "?from=" is the resume point. Any Origin is accepted (as in the reference: who may connect is for plans and policies to
+//     say).
+//
+// A client that offers the sub-protocol sluice.v1 speaks JSON in both directions, with cursors, acks, credit and an answer to each
+// publish: docs/websocket.md, framer.go and decode.go. Compression (RFC 7692) is agreed where it is configured: deflate.go.
 package websocket
 
 import (
@@ -26,6 +30,7 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 
@@ -40,11 +45,14 @@ import (
 type Config struct {
 	Publisher  Switch `json:"publisher"`
 	Subscriber Switch `json:"subscriber"`
+	// Compression of messages (permessage-deflate, RFC 7692) for clients that offer it. Default: disabled, since it costs much
+	// more time than it saves on a fast network.
+	Compression Switch `json:"compression"`
 }
 
-// Switch turns one direction on or off.
+// Switch turns something on or off.
 type Switch struct {
-	// Enabled, default true. Frames of a client that may not publish are ignored.
+	// Enabled, default true for the directions. Frames of a client that may not publish are ignored; in sluice.v1, refused.
 	Enabled bool `json:"enabled"`
 }
 
@@ -73,6 +81,7 @@ type Entrypoint struct {
 	log      *slog.Logger
 	logLimit httpfront.LogLimit
 	closes   metric.Int64Counter
+	unsent   metric.Int64Counter
 	maxFrame int
 	times    times
 }
@@ -83,13 +92,15 @@ type times struct {
 	pingEvery time.Duration // the client sends no byte, then it is asked for a sign of life
 	pongWait  time.Duration // and has this long for it
 	settle    time.Duration // the broker acknowledges what is in flight when the connection ends
+	proof     time.Duration // the client proves a message (at-least-once, no sub-protocol), besides the time to carry it
+	farewell  time.Duration // the client proves what it was sent when the API stops
 	handshake time.Duration // the client answers our close frame; also the saving of what was delivered
 	linger    time.Duration // for the client's end of the connection after ours
 }
 
 // defaultTimes are ours; the schema has none.
 var defaultTimes = times{pingEvery: 30 * time.Second, pongWait: 10 * time.Second, handshake: 5 * time.Second, linger: time.Second,
-	settle: 10 * time.Second}
+	settle: 10 * time.Second, proof: 30 * time.Second, farewell: 2 * time.Second}
 
 // New builds the entrypoint.
 func New(cfg json.RawMessage, env connectors.Env) (*Entrypoint, error) {
@@ -111,6 +122,11 @@ func New(cfg json.RawMessage, env connectors.Env) (*Entrypoint, error) {
 	}
 	var err error
 	e.closes, err = meter.Int64Counter("sluice_websocket_closes", metric.WithDescription("WebSocket connections that ended, by close code"))
+	if err != nil {
+		return nil, err
+	}
+	e.unsent, err = meter.Int64Counter("sluice_websocket_lost", metric.WithDescription(
+		"Messages under at-most-once that were saved as delivered when their connection broke, before they were written to it"))
 	return e, err
 }
 
@@ -133,26 +149,37 @@ func (e *Entrypoint) Handle(ctx context.Context, x *exchange.Exchange, b connect
 		httpfront.WriteFailure(fctx, failure)
 		return
 	}
-	c := &conn{entrypoint: e, exchange: x, backend: b, wake: httpfront.NewWaker(), acked: httpfront.NewWaker()}
+	c := newConn(e, x, b)
+	c.framer.v1 = offersSubprotocol(fctx)
+	if failure := c.grantFirst(fctx.QueryArgs().Peek("credit")); failure != nil {
+		httpfront.WriteFailure(fctx, failure)
+		return
+	}
+	if e.config.Compression.Enabled {
+		c.framer.deflate = acceptDeflate(fctx)
+	}
 	if e.config.Subscriber.Enabled {
 		sub, err := b.Subscribe(ctx, x, connectors.SubscribeOptions{Cursor: string(fctx.QueryArgs().Peek("from")), Wake: c.wake.Wake})
 		if err != nil {
 			httpfront.WriteFailure(fctx, httpfront.AsFailure(err))
 			return
 		}
-		c.sub = sub
-		c.pump = httpfront.NewPump(sub, c, x.QoS)
+		c.subscribe(sub)
 	}
-	head := switchProtocols(fctx, key)
+	head := switchProtocols(fctx, key, &c.framer)
 	c.member = e.Enter()
 	x.Detach()
 	fctx.HijackSetNoResponse(true) // see the sse entrypoint
 	fctx.Hijack(func(nc net.Conn) { c.serve(ctx, nc, head) })
 }
 
-// ended counts a connection and tells the log of one that failed for a reason on our side.
-func (e *Entrypoint) ended(x *exchange.Exchange, code int, err error) {
+// ended counts a connection and tells the log of one that failed for a reason on our side. lost is how many messages nobody
+// will get any more.
+func (e *Entrypoint) ended(x *exchange.Exchange, code, lost int, err error) {
 	e.closes.Add(context.Background(), 1, metric.WithAttributeSet(closeAttributes(x.API, code)))
+	if lost > 0 {
+		e.unsent.Add(context.Background(), int64(lost), metric.WithAttributes(attribute.String("api", x.API.ID)))
+	}
 	if err != nil && code == codeServerError && e.logLimit.Allow(time.Now()) {
 		e.log.Warn("websocket closed", "code", code, "err", err, "suppressed", e.logLimit.Suppressed())
 	}
