@@ -19,7 +19,9 @@ type Dispatcher interface {
 }
 
 // Sink returns the worker of that name as a feed from the control plane sees it. Subscriptions go to d; nil: none is served.
-func (w *Worker) Sink(name string, d Dispatcher, log *slog.Logger) feed.Sink { return sink{w, name, d, log} }
+func (w *Worker) Sink(name string, d Dispatcher, log *slog.Logger) feed.Sink {
+	return sink{w, name, d, log}
+}
 
 // sink translates between the feed's words and those of the reactor and the dispatcher.
 type sink struct {
