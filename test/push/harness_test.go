@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	clusterID = "cluster-1"
-	beat      = 50 * time.Millisecond
+	beat      = 100 * time.Millisecond // each is checked by every worker, for the APIs and for the subscriptions
 	patience  = 60 * time.Second // a test that waits longer is stuck
 )
 
