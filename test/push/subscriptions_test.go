@@ -54,7 +54,10 @@ func TestFeed_SubscriptionsComeBesideTheAPIs(t *testing.T) {
 	us = startWorker(t, g, "us", []string{"us"}, at(srv.URL()))
 	waitReady(t, us)
 	us.sink.subscribed(t, h.subscribed("us"))
-	if updates := us.sink.seen(); !updates[0].Full || len(updates[0].Subscriptions) != 2 || string(updates[0].Subscriptions[0].Definition) != "two" {
+	us.sink.until(t, "the definitions are whole", func(map[string]feed.Deployment) bool { // under the sink's lock
+		return string(us.sink.subs["same-id"].Definition) == "two" && string(us.sink.subs["second"].Definition) == "x"
+	})
+	if updates := us.sink.seen(); !updates[0].Full { // what it holds depends on how far the node was that answered
 		t.Fatalf("after a restart: %+v", updates[0])
 	}
 	h.unsubscribe("same-id")
