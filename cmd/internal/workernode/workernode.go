@@ -92,7 +92,7 @@ func newFeed(cfg Config, telemetry *config.Telemetry, w *dataplane.Worker) (*fee
 	if !cfg.Token.External {
 		fc.Seed = []byte(cfg.Token.Seed)
 	}
-	return feed.New(fc, w.Sink())
+	return feed.New(fc, w.Sink(cfg.Node, nil, cfg.Log))
 }
 
 // ReadToken reads a worker token file.
