@@ -71,7 +71,7 @@ func call(t *testing.T, n *process.Node, want int, method, path string, body []b
 // TestCluster_SubscriptionOutlivesTheLeader kills the leader under a running push subscription: delivery goes on, the
 // subscription is on every other node, its life goes on there, and what the workers report is recorded by the next leader.
 func TestCluster_SubscriptionOutlivesTheLeader(t *testing.T) {
-	c := startCluster(t)
+	c := startCluster(t, "--webhook-allow-cidr", "127.0.0.0/8")
 	sub := newSubscriber(t)
 	id, err := c.Nodes[0].Deploy(t.Context(), encode(t, object{
 		"name": "pushed", "apiVersion": "1.0", "definitionVersion": "4.0.0", "type": "message",
