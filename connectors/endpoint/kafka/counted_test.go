@@ -382,6 +382,44 @@ func testPageBesideStream(t *testing.T, s *site) {
 	b.mustOpen(leastOnce("both"), connectors.SubscribeOptions{Limit: 1, Cursor: "earliest"}).take(1)
 }
 
+// TestProofs_CountForTheOlderDelivery has a partition leave and come back unproved: a proof of its message is of the first
+// delivery, and says nothing of what was handed out between the two.
+func TestProofs_CountForTheOlderDelivery(t *testing.T) {
+	t.Parallel()
+	c := &counted{}
+	p := &proofs{c: c}
+	for i := range int32(2) {
+		c.lanes = append(c.lanes, &lane{part: i})
+		p.seat(c.lanes[i], spot{})
+	}
+	hand := func(part int32) mark {
+		if deliver, err := c.lanes[part].track.Track(0); err != nil || !deliver {
+			t.Fatal(deliver, err)
+		}
+		m := mark{part, 1}
+		p.hand(m)
+		return m
+	}
+	first, other := hand(0), hand(1)
+	c.lanes[0] = &lane{part: 0}
+	p.seat(c.lanes[0], spot{})
+	hand(0)
+	p.through(first)
+	if at := c.lanes[1].track.Position(); at != 0 {
+		t.Errorf("a message that nobody proved counts as proved: position %d", at)
+	}
+	p.through(other)
+	p.through(first)
+	for i, l := range c.lanes {
+		if at := l.track.Position(); at != 1 {
+			t.Errorf("lane %d is at %d, want 1: all is proved", i, at)
+		}
+	}
+	if len(p.handed) != 0 || p.head != 0 {
+		t.Errorf("%d places are remembered", len(p.handed)-p.head)
+	}
+}
+
 func TestStart_AttributeOverridesTheStartRule(t *testing.T) {
 	for _, who := range []func(string) *exchange.Exchange{leastOnce, func(string) *exchange.Exchange { return auto() }} {
 		s := fakeSite(t, 1)
