@@ -287,6 +287,40 @@ func testMembersShare(t *testing.T, s *site, once bool) {
 	t.Logf("%d messages", s.sent)
 }
 
+// TestCounted_InstancesShareAtEveryLevel has one push subscription on two workers: each message goes to one of them.
+func TestCounted_InstancesShareAtEveryLevel(t *testing.T) {
+	for _, level := range []qos.Level{qos.None, qos.Auto} {
+		t.Run(level.String(), func(t *testing.T) {
+			t.Parallel()
+			s := fakeSite(t, 6)
+			d := &drinkers{t: t}
+			seen := map[string]int{}
+			x := func() *exchange.Exchange {
+				return &exchange.Exchange{QoS: level, ClientIdentifier: "hook", ClientSupplied: true}
+			}
+			for _, name := range []string{"worker-1", "worker-2"} {
+				d.add(s.worker("", connectors.Limits{}), x(), connectors.SubscribeOptions{Instance: name})
+			}
+			for d.each[0] == 0 || d.each[1] == 0 { // until the group has given something to both
+				s.produce(20)
+				last := fmt.Sprint(s.sent - 1)
+				d.until(true, func(m message.Message) bool {
+					seen[string(m.Content)]++
+					return string(m.Content) == last
+				})
+			}
+			for _, c := range d.all {
+				c.sub.Close(t.Context())
+			}
+			for text, n := range seen {
+				if n != 1 {
+					t.Errorf("%s came %d times", text, n)
+				}
+			}
+		})
+	}
+}
+
 // testTakeover has a second subscriber of the same name take over from one that is not closed.
 func testTakeover(t *testing.T, s *site) {
 	old := s.worker("", connectors.Limits{CheckpointEvery: 50 * time.Millisecond})
