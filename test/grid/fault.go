@@ -25,7 +25,7 @@ type Fault struct {
 // Faults returns all of them, in the order of reports.
 func Faults() []Fault {
 	return []Fault{
-		{Name: without, Text: "nothing goes wrong"},
+		{Name: Without, Text: "nothing goes wrong"},
 		{Name: "kill-worker", Text: "kill -9 of one of two workers, in turn, every 3 s; it is started again", applies: outlivesWorkers, inflict: killWorkers},
 		{Name: "broker-restart", Text: "kill -9 of the broker, started again on its data (Mosquitto, which acknowledges before it saves, is asked to end)", applies: hasBroker, inflict: restartBroker},
 		{Name: "resume-elsewhere", Text: "the client disconnects again and again and goes on at the other worker",
@@ -43,11 +43,11 @@ func Faults() []Fault {
 // Applies tells whether the fault can happen to a cell, and is tried there: advanced names are the same connectors under
 // another name, and are tried without faults only.
 func (f Fault) Applies(c Cell) bool {
-	return (f.applies == nil || f.applies(c)) && (!c.advanced() || f.Name == without)
+	return (f.applies == nil || f.applies(c)) && (!c.advanced() || f.Name == Without)
 }
 
-// without is the fault that is none.
-const without = "none"
+// Without is the name of the fault that is none.
+const Without = "none"
 
 // outlivesWorkers tells whether somebody but a worker knows how far a client is. What mock knows of a client is in the
 // memory of one worker, so that there only a client that knows itself, or one to which nothing is promised, may meet another.

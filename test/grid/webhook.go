@@ -47,9 +47,7 @@ func (d *receiver) connect(ctx context.Context, _ string, s *session) error {
 	go func() { ended <- server.Serve(ln) }()
 	err = d.subscribe(ctx, "http://"+ln.Addr().String()+"/")
 	if err == nil {
-		d.mu.Lock()
-		s.begin()
-		d.mu.Unlock()
+		d.begin()
 		<-ctx.Done()
 	} else if ctx.Err() == nil {
 		s.fatal = err
@@ -61,6 +59,15 @@ func (d *receiver) connect(ctx context.Context, _ string, s *session) error {
 	d.mu.Lock() // a handler that was under way has noted what it got
 	defer d.mu.Unlock()
 	return err
+}
+
+// begin notes that delivery runs; what came before has noted it already.
+func (d *receiver) begin() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.session.open {
+		d.session.begin()
+	}
 }
 
 // pushPlan is the id of the plan of the API at path.
@@ -143,6 +150,9 @@ func (d *receiver) take(text, gap string, slow bool) error {
 	s, level := d.session, d.session.run.cell.level()
 	if d.ctx.Err() != nil {
 		return d.ctx.Err() // the run is over
+	}
+	if !s.open {
+		s.begin()
 	}
 	if gap != "" {
 		tellCutGap(s, gap)
