@@ -1,0 +1,44 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/sluice-gateway/sluice/bench/stack"
+)
+
+// EmbeddedKafka starts the Kafka that the binary brings along, in a process of its own, and returns its address and what ends it.
+func EmbeddedKafka(ctx context.Context, self string) (addr string, stop func(), err error) {
+	dir, err := os.MkdirTemp("", "sluice-bench-kafka-")
+	if err != nil {
+		return "", nil, err
+	}
+	cmd := exec.CommandContext(ctx, self, stack.ChildCommand[0], "kafka", dir)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe() // its end is the child's
+	if err != nil {
+		return "", nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return "", nil, err
+	}
+	stop = func() {
+		_ = in.Close()
+		_ = cmd.Wait() // it was asked to end
+		_ = os.RemoveAll(dir)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		stop()
+		return "", nil, fmt.Errorf("start the embedded Kafka: %w", err)
+	}
+	return strings.TrimSpace(line), stop, nil
+}
