@@ -48,6 +48,7 @@ type Job struct {
 	Live    bool          `json:"live,omitempty"`    // connect first, then wait for messages that are yet to be sent
 	Same    bool          `json:"same,omitempty"`    // messages are all alike: they are counted, not told apart
 	Resume  bool          `json:"resume,omitempty"`  // connect again where a stream ends early, at its last id
+	Quiet   time.Duration `json:"quiet,omitempty"`   // how long nothing may come before what is missing is lost; 0: 20 s
 	Lossy   bool          `json:"lossy,omitempty"`   // the level may lose messages: what is missing is told, not waited for
 	Client  string        `json:"client,omitempty"`  // identifier of the clients, under which their positions are saved
 	Sources int           `json:"sources,omitempty"` // 127.0.0.x addresses to connect from

@@ -3,6 +3,7 @@ package load
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ import (
 )
 
 const (
-	// quiet is how long a run waits for messages when none comes; then those that are missing are lost.
+	// quiet is how long a run waits for messages when none comes, where the job does not say; then those that are missing are lost.
 	quiet = 20 * time.Second
 	// readSize is what one read takes at most, in bytes. Buffers are lent for one read, so that idle connections have none.
 	readSize = 256 << 10
@@ -247,7 +248,8 @@ func (s *streams) read(ctx context.Context) error {
 	}
 	ended := make(chan struct{})
 	go func() { wg.Wait(); close(ended) }()
-	tick := time.NewTicker(time.Second)
+	patience := cmp.Or(s.job.Quiet, quiet)
+	tick := time.NewTicker(patience / 8)
 	defer tick.Stop()
 	for {
 		select {
@@ -257,7 +259,7 @@ func (s *streams) read(ctx context.Context) error {
 			}
 			return nil
 		case <-tick.C:
-			if time.Since(time.Unix(0, s.last.Load())) > quiet {
+			if time.Since(time.Unix(0, s.last.Load())) > patience {
 				cancel(errIncomplete)
 			}
 		}
