@@ -50,7 +50,7 @@ func both(a, b during) during {
 func (r *runner) redeployPost(topic *string, job func(string) load.Job) *scenario {
 	const name, path = "redeploy/http-post/kafka/auto", "/bench/redeploy/post"
 	var id, url string
-	return &scenario{name: name, title: "POST while the API is deployed four times a second", unit: PerSecond, against: []string{limitGlue, limitGlueLinger}, guess: r.o.Duration * 5 / 2,
+	return &scenario{name: name, title: "POST while the API is deployed four times a second", unit: PerSecond, against: glues, guess: r.o.Duration * 5 / 2,
 		run: func(ctx context.Context) (_ Sample, err error) {
 			if url == "" {
 				if id, url, err = r.serve(ctx, api{path: path, entrypoint: "http-post", level: "auto", endpoint: "kafka", broker: r.onKafka(*topic)}); err != nil {

@@ -51,8 +51,12 @@ func Serve(ctx context.Context, job load.Job, tell load.Tell) error {
 
 // glue is fasthttp and franz-go glued by hand: no copy but the one that fasthttp asks for, waits from a pool.
 func glue(ctx context.Context, ln net.Listener, job load.Job, ready func()) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(job.Brokers...), kgo.DefaultProduceTopic(job.Topic),
-		kgo.ProducerLinger(job.Linger), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	opts := []kgo.Opt{kgo.SeedBrokers(job.Brokers...), kgo.DefaultProduceTopic(job.Topic), kgo.ProducerLinger(job.Linger),
+		kgo.ProducerBatchCompression(kgo.NoCompression())}
+	if job.Single {
+		opts = append(opts, kgo.DisableIdempotentWrite(), kgo.MaxProduceRequestsInflightPerBroker(1))
+	}
+	client, err := kgo.NewClient(opts...)
 	if err != nil {
 		return err
 	}

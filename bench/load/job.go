@@ -45,6 +45,7 @@ type Job struct {
 	Warm    time.Duration `json:"warm,omitempty"`    // before what is measured
 	For     time.Duration `json:"for,omitempty"`     // what is measured
 	Linger  time.Duration `json:"linger,omitempty"`  // of a producer
+	Single  bool          `json:"single,omitempty"`  // one produce request in flight, which idempotent producing cannot be told
 	Live    bool          `json:"live,omitempty"`    // connect first, then wait for messages that are yet to be sent
 	Same    bool          `json:"same,omitempty"`    // messages are all alike: they are counted, not told apart
 	Resume  bool          `json:"resume,omitempty"`  // connect again where a stream ends early, at its last id

@@ -1,6 +1,8 @@
 // Package report tells of results: as text, as a page, as the performance section of the README, and against another result.
 package report
 
+//go:generate go run ./readme ../results/full.json ../../README.md
+
 import (
 	"fmt"
 	"io"
