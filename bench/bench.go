@@ -148,7 +148,6 @@ type runner struct {
 
 	stack  *stack.Stack
 	worker *stack.Worker
-	topics int
 	kafka  kafkaAdmin
 	steps  []time.Duration // guesses of the steps that are left
 	done   int

@@ -33,7 +33,7 @@ func post(ctx context.Context, job Job, tell Tell) (Outcome, error) {
 		return Outcome{}, err
 	}
 	p := &poster{job: job, client: &fasthttp.HostClient{Addr: string(uri.Host()), MaxConns: job.Clients, ReadTimeout: time.Minute, WriteTimeout: time.Minute,
-		MaxIdemponentCallAttempts: 1, RetryIf: func(*fasthttp.Request) bool { return false }}}
+		MaxIdemponentCallAttempts: 1, RetryIfErr: func(*fasthttp.Request, int, error) (bool, bool) { return false, false }}}
 	defer p.client.CloseIdleConnections()
 	log, err := openLog(ctx, job)
 	if err != nil {

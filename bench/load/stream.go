@@ -35,15 +35,14 @@ type parser interface {
 
 // streams are the clients of one run.
 type streams struct {
-	job     Job
-	host    string
-	path    string
-	conns   []*conn
-	arrived atomic.Int64 // messages, of all clients
-	last    atomic.Int64 // when the last came, Unix nanoseconds
-	first   atomic.Int64
-	lost    atomic.Int64 // gap events
-	shards  []shard
+	job    Job
+	host   string
+	path   string
+	conns  []*conn
+	last   atomic.Int64 // when the last came, Unix nanoseconds
+	first  atomic.Int64
+	lost   atomic.Int64 // gap events
+	shards []shard
 }
 
 // shard is a histogram that some connections share.
@@ -64,7 +63,6 @@ type conn struct {
 	at       int64 // when the bytes that are parsed came
 	shard    *shard
 	lastID   []byte
-	again    bool // the server asked to come back
 	attempts int64
 }
 
