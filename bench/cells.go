@@ -21,7 +21,7 @@ func cells(entrypoints ...string) (out []qos.Cell) {
 	for _, entrypoint := range entrypoints {
 		for _, endpoint := range qos.Endpoints() {
 			for _, level := range qos.Levels() {
-				if c := qos.Lookup(entrypoint, endpoint, level); c.Served {
+				if c := qos.Lookup(entrypoint, endpoint, level); c.Origin != qos.Refused {
 					out = append(out, c)
 				}
 			}
@@ -238,7 +238,7 @@ func (r *runner) live() *group {
 			add(c, "live/"+nameOf(c), false, func(string) during { return nil })
 		}
 	}
-	if c := qos.Lookup("sse", "kafka", qos.Auto); c.Served {
+	if c := qos.Lookup("sse", "kafka", qos.Auto); c.Origin != qos.Refused {
 		add(c, "redeploy/"+nameOf(c), true, r.redeploying)
 	}
 	return g

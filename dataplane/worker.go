@@ -1,5 +1,5 @@
-// Package dataplane assembles a worker: the reactor that serves APIs, the gateway port in front of it, the technical API
-// beside it and the feed that tells what to serve. Run starts them in that order and stops them in the other; they
+// Package dataplane assembles a worker: the reactor that serves APIs, the gateway port in front of it, the dispatcher that runs
+// push subscriptions on it, the technical API beside it and the feed that tells what to serve. Run starts them in that order and stops them in the other; they
 // own the goroutines.
 package dataplane
 
@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"runtime"
 	"sync/atomic"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/sluice-gateway/sluice/connectors"
 	"github.com/sluice-gateway/sluice/connectors/eventloop"
 	"github.com/sluice-gateway/sluice/dataplane/admin"
+	"github.com/sluice-gateway/sluice/dataplane/dispatch"
 	"github.com/sluice-gateway/sluice/dataplane/flow"
 	"github.com/sluice-gateway/sluice/dataplane/meter"
 	"github.com/sluice-gateway/sluice/dataplane/reactor"
@@ -41,7 +43,11 @@ type Config struct {
 	Server            server.Config // MaxBody, WriteTimeout and Grace come from Limits
 	Limits            connectors.Limits
 	Brokers           map[string]string // see connectors.Env
+	WebhookAllow      []netip.Prefix    // see connectors.Env
 	Tags              []string          // sharding tags
+	Tenant            string            // which endpoints are for it (spec 1.6); empty: all
+	// Push bounds push subscriptions. Its Instance is ID.
+	Push dispatch.Config
 }
 
 // Feed tells a worker what to serve, by calling its Apply from one goroutine, until ctx ends.
@@ -71,6 +77,7 @@ type Deps struct {
 // Worker serves APIs.
 type Worker struct {
 	reactor  *reactor.Reactor
+	dispatch *dispatch.Dispatcher
 	server   *server.Server
 	stages   []stage
 	counters *meter.Registry
@@ -104,19 +111,22 @@ func New(cfg Config, deps Deps) (*Worker, error) {
 		return nil, err
 	}
 	apis := flow.Config{Entrypoints: deps.Entrypoints, Endpoints: deps.Endpoints, Limits: cfg.Limits,
-		Brokers: cfg.Brokers, Tags: cfg.Tags, Log: deps.Log, Meter: deps.Meter.Meter(scope), Counters: deps.Counters, Loop: loop}
+		Brokers: cfg.Brokers, WebhookAllow: cfg.WebhookAllow, Tags: cfg.Tags, Tenant: cfg.Tenant, Log: deps.Log, Meter: deps.Meter.Meter(scope), Counters: deps.Counters, Loop: loop}
 	cfg.Server.MaxBody, cfg.Server.WriteTimeout, cfg.Server.Grace = cfg.Limits.MaxBody, cfg.Limits.WriteTimeout, cfg.Limits.Drain
 	if deps.Tracer != nil {
 		tracer := deps.Tracer.Tracer(scope)
 		cfg.Server.Tracer, apis.Tracer = tracer, tracer
 	}
 	w.reactor = reactor.New(apis)
+	cfg.Push.Instance = cfg.ID
+	w.dispatch = dispatch.New(cfg.Push, dispatch.Deps{APIs: w.reactor, Log: deps.Log, Counters: deps.Counters})
+	w.reactor.Watch(w.dispatch.Served)
 	if w.server, err = server.New(cfg.Server, deps.Gateway, w.reactor, deps.Counters, deps.Log); err != nil {
 		return nil, err
 	}
 	if deps.Admin != nil { // first, so that a worker that drains can still be asked
 		a, err := admin.New(admin.Config{ID: cfg.ID, Name: cfg.Name, Version: cfg.Version, Token: cfg.AdminToken}, deps.Admin,
-			admin.Deps{APIs: w.reactor, Ready: w.Ready, Probes: w.probes(deps.Probes), Gatherer: deps.Gatherer, Log: deps.Log})
+			admin.Deps{APIs: w.reactor, Subscriptions: w.dispatch, Ready: w.Ready, Probes: w.probes(deps.Probes), Gatherer: deps.Gatherer, Log: deps.Log})
 		if err != nil {
 			return nil, err
 		}
@@ -124,8 +134,9 @@ func New(cfg Config, deps Deps) (*Worker, error) {
 	}
 	// The loop outlives the reactor, whose streams it writes to their end.
 	w.stages = append(w.stages, stage{"event loop", loop.Run})
-	// The reactor outlives the port: requests finish before their endpoints end, and streams are told to go by it.
-	w.stages = append(w.stages, stage{"reactor", w.reactor.Run}, stage{"server", w.server.Run})
+	// The reactor outlives the port and the push subscriptions: requests and deliveries finish before their endpoints end,
+	// and streams are told to go by it.
+	w.stages = append(w.stages, stage{"reactor", w.reactor.Run}, stage{"dispatch", w.dispatch.Run}, stage{"server", w.server.Run})
 	if deps.Feed != nil { // last: what a stopping worker is told no longer matters
 		f, err := deps.Feed(w)
 		if err != nil {
@@ -208,6 +219,10 @@ func (w *Worker) Apply(ctx context.Context, u reactor.Update) []reactor.Result {
 	}
 	return results
 }
+
+// Subscriptions returns what runs the worker's push subscriptions: whoever makes the feed gives it what is to be served, and
+// watches what becomes of it.
+func (w *Worker) Subscriptions() *dispatch.Dispatcher { return w.dispatch }
 
 // Ready returns nil where the worker serves its definitions, else why not.
 func (w *Worker) Ready() error {

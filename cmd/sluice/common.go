@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/internal/config"
 	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/dataplane/dispatch"
 )
 
 // grace is how long a stopping process may take: a drain, and the flush of what is left.
@@ -69,7 +71,10 @@ func listen(addr, flag string) (net.Listener, error) {
 type gateway struct {
 	addr, certFile, keyFile string
 	tags                    []string
+	tenant                  string
+	push                    dispatch.Config
 	limits                  connectors.Limits
+	webhookAllow            []netip.Prefix
 }
 
 func (g *gateway) register(f *pflag.FlagSet) {
@@ -79,6 +84,8 @@ func (g *gateway) register(f *pflag.FlagSet) {
 	f.StringVar(&g.certFile, "gateway-tls-cert", "", "PEM certificate chain: serve APIs over TLS")
 	f.StringVar(&g.keyFile, "gateway-tls-key", "", "PEM key of --gateway-tls-cert")
 	f.StringSliceVar(&g.tags, "tags", nil, "sharding tags: serve only APIs that have one of them; !tag excludes")
+	f.StringVar(&g.tenant, "tenant", "", "use only endpoints that name this tenant or none (default: every endpoint)")
+	f.IntVar(&g.push.Max, "max-push-subscriptions", dispatch.DefaultMax, "push subscriptions and replays that deliver at once; more wait")
 	f.DurationVar(&g.limits.RequestTimeout, "request-timeout", d.RequestTimeout, "a publish or a page must be answered within it")
 	f.DurationVar(&g.limits.ProduceTimeout, "produce-timeout", d.ProduceTimeout, "a message that no broker took within it is answered as not stored")
 	f.DurationVar(&g.limits.WriteTimeout, "write-timeout", d.WriteTimeout, "a client that takes no byte for so long is cut off")
@@ -89,7 +96,18 @@ func (g *gateway) register(f *pflag.FlagSet) {
 	f.IntVar(&g.limits.CatchUpReaders, "catch-up-readers", d.CatchUpReaders, "readers for subscribers that are behind, per endpoint")
 	f.IntVar(&g.limits.CatchUpBytes, "catch-up-bytes", d.CatchUpBytes, "what one of them holds ahead")
 	f.DurationVar(&g.limits.CheckpointEvery, "checkpoint-every", d.CheckpointEvery, "how often delivered positions are saved under auto")
+	f.Func("webhook-allow-cidr", "addresses that webhooks may call although they are not public, e.g. 10.1.0.0/16; may be repeated", g.allow)
 	f.DurationVar(&g.limits.Drain, "drain-timeout", d.Drain, "how long an old revision may take to end")
+}
+
+// allow takes one --webhook-allow-cidr.
+func (g *gateway) allow(text string) error {
+	prefix, err := netip.ParsePrefix(text)
+	if err != nil {
+		return fmt.Errorf("%q is no range of addresses such as 10.1.0.0/16 or fd00:1::/64", text)
+	}
+	g.webhookAllow = append(g.webhookAllow, prefix.Masked())
+	return nil
 }
 
 // tls loads the gateway's certificate; nil: plain.

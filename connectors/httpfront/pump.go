@@ -31,16 +31,16 @@ type SharedFramer interface {
 type Pump struct {
 	sub       connectors.Subscription
 	framer    Framer
-	marks     bool // the level saves what was delivered
+	level     qos.Level
 	pending   []message.Message
 	err       error            // what Poll said after pending
-	delivered *message.Message // the last one framed and not yet reported as written
+	delivered *message.Message // the last message from the endpoint that was framed and not yet reported as written
 	failure   *message.Failure // after Failed
 }
 
 // NewPump returns the pump of an open subscription.
 func NewPump(sub connectors.Subscription, framer Framer, level qos.Level) Pump {
-	return Pump{sub: sub, framer: framer, marks: level != qos.None}
+	return Pump{sub: sub, framer: framer, level: level}
 }
 
 // State is what a Fill found.
@@ -69,7 +69,9 @@ func (p *Pump) Fill(ctx context.Context, dst []byte) ([]byte, State) {
 				return p.leave(dst, m.Reason), Left
 			}
 			dst = p.framer.AppendMessage(dst, m)
-			p.delivered = m
+			if m.Kind == message.Data { // no endpoint knows the others
+				p.delivered = m
+			}
 			p.pending = p.pending[1:]
 		}
 		if len(dst) >= batchBytes {
@@ -101,10 +103,22 @@ func (p *Pump) leave(dst []byte, reason message.Reason) []byte {
 // Failure is what the subscription ended with; nil unless Fill said Failed.
 func (p *Pump) Failure() *message.Failure { return p.failure }
 
-// Written says that all that Fill framed so far is on its way to the client, so that a checkpoint may pass it.
-func (p *Pump) Written() {
-	if p.delivered != nil && p.marks {
-		p.sub.DeliveredThrough(p.delivered)
-	}
+// Written says that all that Fill framed so far is on its way to the client. Under auto a checkpoint may pass it now. Under
+// at-least-once that needs proof of receipt: the last message is returned, nil where nothing new was written, and whoever has
+// the proof tells the subscription. Under the others nobody needs to know.
+func (p *Pump) Written() *message.Message {
+	m := p.delivered
 	p.delivered = nil
+	return written(p.sub, p.level, m)
+}
+
+func written(sub connectors.Subscription, level qos.Level, m *message.Message) *message.Message {
+	switch {
+	case m == nil:
+	case level == qos.Auto:
+		sub.DeliveredThrough(m)
+	case level == qos.AtLeastOnce:
+		return m
+	}
+	return nil
 }

@@ -19,16 +19,16 @@ type Stream struct {
 	framer    SharedFramer
 	form      any
 	encode    message.Encode
-	marks     bool // the level saves what was delivered
+	level     qos.Level
 	view      message.View
 	err       error            // what Poll said after view
-	delivered *message.Message // the last one framed and not yet reported as written
+	delivered *message.Message // the last message from the endpoint that was framed and not yet reported as written
 	failure   *message.Failure // after Failed
 }
 
 // NewStream returns the stream of an open subscription. encode is the framer's AppendMessage.
 func NewStream(sub connectors.Subscription, framer SharedFramer, level qos.Level) Stream {
-	s := Stream{sub: sub, framer: framer, form: framer.Form(), encode: framer.AppendMessage, marks: level != qos.None}
+	s := Stream{sub: sub, framer: framer, form: framer.Form(), encode: framer.AppendMessage, level: level}
 	s.viewer, _ = sub.(connectors.Viewer)
 	return s
 }
@@ -90,7 +90,9 @@ func (s *Stream) take(o *eventloop.Output) {
 		o.Commit(s.framer.AppendMessage(o.Buffer(), &s.view.Run[s.view.From]))
 		s.view.From++
 	}
-	s.delivered = &s.view.Run[s.view.From-1]
+	if m := &s.view.Run[s.view.From-1]; m.Kind == message.Data { // no endpoint knows the others, which come alone
+		s.delivered = m
+	}
 }
 
 func (s *Stream) leave(o *eventloop.Output, reason message.Reason) {
@@ -100,10 +102,12 @@ func (s *Stream) leave(o *eventloop.Output, reason message.Reason) {
 // Failure is what the subscription ended with; nil unless Fill said Failed.
 func (s *Stream) Failure() *message.Failure { return s.failure }
 
-// Written says that all that Fill added so far is on its way to the client, so that a checkpoint may pass it.
-func (s *Stream) Written() {
-	if s.delivered != nil && s.marks {
-		s.sub.DeliveredThrough(s.delivered)
-	}
+// Framed tells whether Fill added a message that Written has not told of.
+func (s *Stream) Framed() bool { return s.delivered != nil }
+
+// Written is Pump.Written: under at-least-once it returns the last message that was written, for whoever has the proof.
+func (s *Stream) Written() *message.Message {
+	m := s.delivered
 	s.delivered = nil
+	return written(s.sub, s.level, m)
 }

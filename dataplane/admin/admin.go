@@ -1,11 +1,9 @@
-// Package admin is the technical API of a node on its own port: identity, health, readiness, what is served, metrics and
+// Package admin is the technical API of a node on its own port: identity, health, readiness, what is served and pushed, metrics and
 // profiles (spec 10.3). It reads and changes nothing. Run owns its goroutines.
 package admin
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,11 +16,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/dataplane/dispatch"
 	"github.com/sluice-gateway/sluice/dataplane/reactor"
+	"github.com/sluice-gateway/sluice/proto/admintoken"
 )
-
-// user is the name of basic authentication (spec 10.1 services.core.http).
-const user = "admin"
 
 // Bounds of the port: it answers people and probes, never clients of an API.
 const (
@@ -44,6 +42,12 @@ type APIs interface {
 	State(id string) (reactor.Status, bool)
 }
 
+// Subscriptions are the push subscriptions that the node runs.
+type Subscriptions interface {
+	States() []dispatch.State
+	Attempts(id string) []connectors.Attempt
+}
+
 // Probe tells whether something works: nil, or what is wrong.
 type Probe struct {
 	Check func(ctx context.Context) error
@@ -53,11 +57,12 @@ type Probe struct {
 
 // Deps are what the answers are read from.
 type Deps struct {
-	APIs     APIs
-	Ready    func() error // nil: ready; else why not
-	Probes   map[string]Probe
-	Gatherer prometheus.Gatherer // nil: no metrics, answered with 501
-	Log      *slog.Logger
+	APIs          APIs
+	Subscriptions Subscriptions
+	Ready         func() error // nil: ready; else why not
+	Probes        map[string]Probe
+	Gatherer      prometheus.Gatherer // nil: no metrics, answered with 501
+	Log           *slog.Logger
 }
 
 // Server is the technical API.
@@ -66,7 +71,8 @@ type Server struct {
 	deps Deps
 	ln   net.Listener
 	http http.Server
-	hash [sha256.Size]byte
+
+	token admintoken.Token
 }
 
 // New returns a server on ln, which Run closes. A token is required: half of what it shows is nobody else's business.
@@ -74,7 +80,7 @@ func New(cfg Config, ln net.Listener, deps Deps) (*Server, error) {
 	if cfg.Token == "" {
 		return nil, errors.New("admin: no token")
 	}
-	s := &Server{cfg: cfg, deps: deps, ln: ln, hash: sha256.Sum256([]byte(cfg.Token))}
+	s := &Server{cfg: cfg, deps: deps, ln: ln, token: admintoken.New(cfg.Token)}
 	s.http = http.Server{Handler: s.routes(), ReadHeaderTimeout: headerTimeout, ErrorLog: slog.NewLogLogger(deps.Log.Handler(), slog.LevelDebug)}
 	return s, nil
 }
@@ -108,40 +114,15 @@ func (s *Server) routes() http.Handler {
 		"GET /_node/{$}":                s.node,
 		"GET /_node/apis":               s.apis,
 		"GET /_node/apis/{id}":          s.api,
+		"GET /_node/subscriptions":      s.subscriptions,
+		"GET /_node/subscriptions/{id}": s.subscription,
 		"GET /_node/metrics/prometheus": s.metrics(),
 		"/_node/debug/pprof/":           profiles,
 	}
 	for pattern, h := range private {
-		mux.Handle(pattern, s.authenticated(h))
+		mux.Handle(pattern, s.token.Protect(h))
 	}
 	return mux
-}
-
-// authenticated lets only those in who know the token.
-func (s *Server) authenticated(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !s.allowed(r) {
-			w.Header().Set("WWW-Authenticate", `Basic realm="sluice"`)
-			w.WriteHeader(http.StatusUnauthorized)
-			_, _ = w.Write([]byte("Unauthorized")) // a client that left cannot be told
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// allowed compares digests, so that the time tells nothing of the token, its length included.
-func (s *Server) allowed(r *http.Request) bool {
-	name, given, basic := r.BasicAuth()
-	if !basic {
-		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		if !strings.EqualFold(scheme, "Bearer") {
-			return false
-		}
-		name, given = user, token
-	}
-	hash := sha256.Sum256([]byte(given))
-	return subtle.ConstantTimeCompare(hash[:], s.hash[:])&subtle.ConstantTimeCompare([]byte(name), []byte(user)) == 1
 }
 
 func (s *Server) metrics() http.HandlerFunc {

@@ -33,8 +33,10 @@ type API struct {
 	log         *slog.Logger
 	limits      connectors.Limits
 	plan        string
-	entrypoints []entrypoint // in the order in which they are asked
-	drainers    bool         // one of them is a drainer
+	entrypoints []entrypoint               // in the order in which they are asked
+	drainers    bool                       // one of them is a drainer
+	push        map[string]*pushEntrypoint // those that serve push subscriptions, by type in lower case
+	pushPlans   map[string]bool            // the plans that push subscriptions may be of
 	endpoints   []endpoint
 
 	// A request counts itself and only then looks at draining, and a drain does it the other way round, so one of the two
@@ -42,6 +44,7 @@ type API struct {
 	entering atomic.Int64 // requests whose handler may still detach its connection
 	handlers atomic.Int64 // requests whose handler keeps its connection to the end
 	streams  atomic.Int64 // subscriptions, opened or being opened
+	pushes   atomic.Int64 // push subscriptions being served
 	draining atomic.Bool  // requests go to the next revision; detached streams are told to reconnect
 	redeploy atomic.Bool  // why it drains
 	expired  atomic.Bool  // the drain ran out of time: everybody is told

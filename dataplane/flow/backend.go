@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 
 	"github.com/valyala/fasthttp"
@@ -17,27 +18,73 @@ import (
 // backend is the API behind one entrypoint: the only way from entrypoints to endpoints and back, so whatever runs per
 // message or per subscription runs here. Made at deploy, shared by all exchanges of the entrypoint.
 type backend struct {
-	api       *API
-	publisher connectors.Publisher // nil: the entrypoint does not publish
-	source    connectors.Source    // nil: the entrypoint does not subscribe
-	counters  *meter.Counters
+	api         *API
+	modes       connectors.Mode
+	route       *route            // the default one
+	named       map[string]*route // those that the attribute request.endpoint can choose
+	deadLetters *pool             // nil: there are none
+	counters    *meter.Counters
+}
 
-	deliveries *deliveries // nil: no spans
+// route is a way from one entrypoint to endpoints.
+type route struct {
+	pool       *pool
+	refusal    *message.Failure // instead of a pool: the entrypoint's level cannot be kept there
+	deliveries *deliveries      // nil: no spans
 }
 
 // Publish implements connectors.Backend.
 func (b *backend) Publish(ctx context.Context, x *exchange.Exchange, m *message.Message) {
-	if b.publisher == nil {
+	if b.modes&connectors.Publish == 0 {
 		m.Done(noEndpoint())
 		return
 	}
 	b.counters.MessagesIn.Add(1)
-	b.publisher.Publish(ctx, x, m)
+	r, refusal := b.routeOf(x)
+	if refusal != nil {
+		m.Done(refusal)
+		return
+	}
+	to := r.pool.forPublish(x)
+	if to == nil {
+		m.Done(noEndpoint())
+		return
+	}
+	to.publish(ctx, x, m)
+}
+
+// attributeEndpoint chooses the endpoint or group of an exchange by its name, followed by a colon (spec 3.0, 6.4). What
+// stands behind the colon, or has none, is a path, which message endpoints do not have.
+const attributeEndpoint = "request.endpoint"
+
+// routeOf returns the way that the exchange takes, or why it takes none.
+func (b *backend) routeOf(x *exchange.Exchange) (*route, *message.Failure) {
+	r := b.route
+	if v, ok := x.Attribute(attributeEndpoint); ok {
+		text, _ := v.(string)
+		if name, _, chosen := strings.Cut(text, ":"); chosen {
+			if r = b.named[name]; r == nil {
+				return nil, noEndpoint()
+			}
+		}
+	}
+	if r.refusal != nil {
+		return nil, r.refusal
+	}
+	return r, nil
 }
 
 // Subscribe implements connectors.Backend.
 func (b *backend) Subscribe(ctx context.Context, x *exchange.Exchange, o connectors.SubscribeOptions) (connectors.Subscription, error) {
-	if b.source == nil {
+	if b.modes&connectors.Subscribe == 0 {
+		return nil, noEndpoint()
+	}
+	r, refusal := b.routeOf(x)
+	if refusal != nil {
+		return nil, refusal
+	}
+	from := r.pool.forSubscribe(x)
+	if from == nil {
 		return nil, noEndpoint()
 	}
 	b.api.streams.Add(1)
@@ -45,12 +92,12 @@ func (b *backend) Subscribe(ctx context.Context, x *exchange.Exchange, o connect
 		b.api.release(&b.api.streams)
 		return nil, stopping()
 	}
-	inner, err := b.source.Subscribe(ctx, x, o)
+	inner, err := from.subscribe(ctx, x, o)
 	if err != nil {
 		b.api.release(&b.api.streams)
 		return nil, err
 	}
-	s := &subscription{Subscription: inner, backend: b, exchange: x, wake: o.Wake}
+	s := &subscription{Subscription: inner, backend: b, exchange: x, wake: o.Wake, deliveries: r.deliveries}
 	s.viewer, _ = inner.(connectors.Viewer)
 	if s.wake == nil {
 		s.wake = func() {}
@@ -65,14 +112,31 @@ func (b *backend) Subscribe(ctx context.Context, x *exchange.Exchange, o connect
 	return s, nil
 }
 
-// DeadLetter implements connectors.Backend.
-func (b *backend) DeadLetter(_ context.Context, _ *exchange.Exchange, m *message.Message) {
-	m.Done(noEndpoint())
+// DeadLetter implements connectors.Backend. Unlike what an exchange publishes, each letter goes its own way: several may
+// be under way at once, and none is of the order that the subscriber sees.
+func (b *backend) DeadLetter(ctx context.Context, x *exchange.Exchange, m *message.Message) {
+	if b.deadLetters == nil {
+		m.Done(noEndpoint())
+		return
+	}
+	to := b.deadLetters.pick()
+	if to == nil {
+		m.Done(noEndpoint())
+		return
+	}
+	b.counters.DeadLetters.Add(1)
+	to.publish(ctx, x, m)
 }
 
 // noEndpoint is the failure where no endpoint can do what the entrypoint asks (spec 3.0, 4.x).
 func noEndpoint() *message.Failure {
 	return &message.Failure{Status: fasthttp.StatusServiceUnavailable, Key: message.KeyNoEndpoint}
+}
+
+// incompatible is the failure where the chosen endpoint cannot keep the entrypoint's level (spec 4.3).
+func incompatible() *message.Failure {
+	return &message.Failure{Status: fasthttp.StatusBadRequest, Key: message.KeyIncompatibleQoS,
+		Message: "Incompatible Qos between entrypoint and endpoint"}
 }
 
 // stopping is the failure that clients of an ended revision get (spec 2.1).
@@ -88,8 +152,10 @@ type subscription struct {
 	backend  *backend
 	exchange *exchange.Exchange
 	wake     func()
-	gone     bool // GoAway was given
-	closed   atomic.Bool
+
+	deliveries *deliveries // nil: no spans
+	gone       bool        // GoAway was given
+	closed     atomic.Bool
 }
 
 // Poll implements connectors.Subscription. A stream is told to go away as soon as the API drains; a request that only
@@ -128,7 +194,7 @@ func (s *subscription) poll(from func() (message.View, error)) (out message.View
 	out, err = from()
 	if out.Len() > 0 {
 		s.backend.counters.MessagesOut.Add(uint64(out.Len()))
-		if d := s.backend.deliveries; d != nil {
+		if d := s.deliveries; d != nil {
 			d.record(s.exchange.Span, out.Messages())
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -34,8 +35,12 @@ const (
 	codeQoS         = "listeners.entrypoints.qos.unsupported"
 	codeEndpoint    = "api.endpointsGroup.endpoint.type.invalid"
 	codeNoEndpoint  = "endpoint.missing"
-	codePath        = "path.invalid"
-	codeKind        = "apiType.notAllowed" // a kind of API that this version stores and does not serve
+	// Dead letters (spec 4.3).
+	codeDLQUnsupported = "listeners.entrypoints.dlq.unsupported"
+	codeDLQInvalid     = "listeners.entrypoints.dlq.invalid"
+	codePath           = "path.invalid"
+	codeBalancer       = "api.endpointsGroup.loadBalancer.invalid"
+	codeKind           = "apiType.notAllowed" // a kind of API that this version stores and does not serve
 )
 
 // Config is what all APIs of a worker are built with.
@@ -45,11 +50,14 @@ type Config struct {
 	Limits      connectors.Limits
 	Brokers     map[string]string // see connectors.Env
 	Tags        []string          // the worker's sharding tags, which plans may be bound to; empty: every plan counts
+	Tenant      string            // the worker's tenant, which endpoints may be bound to; empty: every endpoint counts
 	Log         *slog.Logger
 	Meter       metric.Meter
 	Counters    *meter.Registry
 	Tracer      trace.Tracer    // nil: no spans
 	Loop        *eventloop.Loop // see connectors.Env
+	// WebhookAllow: see connectors.Env.
+	WebhookAllow []netip.Prefix
 }
 
 // Deployment is one revision of a definition and where it comes from.
@@ -94,12 +102,14 @@ func compile(cfg Config, d Deployment) (*builder, error) {
 	if d.API.Type != apidef.TypeMessage {
 		return nil, fmt.Errorf("type %q: %w", d.API.Type, ErrNotServed)
 	}
-	b := &builder{cfg: cfg, def: d.API, log: cfg.Log.With("api", d.ID, "revision", d.Revision)}
+	b := &builder{built: map[string]*member{}, pools: map[int]*pool{}, cfg: cfg, def: d.API, log: cfg.Log.With("api", d.ID, "revision", d.Revision)}
 	b.api = &API{
 		Info:          info(d),
 		log:           b.log,
 		limits:        cfg.Limits,
 		idle:          make(chan struct{}, 1),
+		push:          map[string]*pushEntrypoint{},
+		pushPlans:     map[string]bool{},
 		subscriptions: map[*subscription]struct{}{},
 	}
 	b.plans()
@@ -125,7 +135,8 @@ type builder struct {
 	def      *apidef.API
 	log      *slog.Logger
 	api      *API
-	built    map[string]*built // endpoints in use, by their place in the definition
+	built    map[string]*member // endpoints in use, by their place in the definition; nil: it cannot be built
+	pools    map[int]*pool      // of groups in use; nil: cannot be built
 	problems apidef.Problems
 }
 
@@ -163,9 +174,24 @@ func (b *builder) ignored() {
 		b.warn("/analytics", "logging and tracing of one API have no effect yet in this version; tracing is switched for the worker")
 	}
 	for i, g := range b.def.EndpointGroups {
-		if len(g.Endpoints) > 1 {
-			b.warn(fmt.Sprintf("/endpointGroups/%d/endpoints", i), "of several endpoints the first that fits is used: load balancing has no effect yet in this version")
+		at := fmt.Sprintf("/endpointGroups/%d", i)
+		b.ignoredServices(at, g.Services)
+		for j, e := range g.Endpoints {
+			b.ignoredServices(fmt.Sprintf("%s/endpoints/%d", at, j), e.Services)
 		}
+	}
+}
+
+// ignoredServices warns of services that are not run (spec 1.7): an endpoint that is away is noticed by what clients meet.
+func (b *builder) ignoredServices(at string, s *apidef.GroupServices) {
+	if s == nil {
+		return
+	}
+	if s.Discovery != nil && on(s.Discovery.Enabled) {
+		b.warn(at+"/services/discovery", "has no effect yet in this version: only the endpoints that are listed are used")
+	}
+	if s.HealthCheck != nil && on(s.HealthCheck.Enabled) {
+		b.warn(at+"/services/healthCheck", "has no effect yet in this version: an endpoint rests when connections to it fail")
 	}
 }
 

@@ -59,9 +59,14 @@ func TestNew_Refuses(t *testing.T) {
 			a.Listeners[0].Entrypoints[0].Type, a.EndpointGroups[0].Endpoints[0].Type = "carrier-pigeon", "rabbitmq"
 		}, []string{`/listeners/0/entrypoints/0/type  entrypoint "carrier-pigeon" is not served by this version; known are http-post, sse`,
 			`/endpointGroups/0/endpoints/0/type  endpoint "rabbitmq" is not served by this version; known are mock`}},
-		{"listener of another type", func(a *apidef.API) { a.Listeners[0].Type = apidef.ListenerSubscription }, []string{"/listeners/0/entrypoints/0/type"}},
+		{"listener of another type", func(a *apidef.API) { a.Listeners[0].Type = apidef.ListenerSubscription }, []string{"/plans  has no published push plan", "/listeners/0/entrypoints/0/type"}},
 		{"path", func(a *apidef.API) { a.Listeners[0].Paths[0].Path = "/a" }, []string{"/listeners/0/paths/0  unusable path"}},
 		{"no endpoint", func(a *apidef.API) { a.EndpointGroups = nil }, []string{"/listeners/0/entrypoints/0/type  no endpoint of this API"}},
+		{"endpoints of two types", func(a *apidef.API) {
+			a.EndpointGroups[0].Endpoints = append(a.EndpointGroups[0].Endpoints, apidef.Endpoint{Name: "other", Type: "kafka"})
+		}, []string{"/endpointGroups/0/endpoints/1/type  must be mock, the type of its group, not kafka", `/endpointGroups/0/endpoints/1/type  endpoint "kafka" is not served`}},
+		{"no such load balancer", func(a *apidef.API) { a.EndpointGroups[0].LoadBalancer = &apidef.LoadBalancer{Type: "best"} },
+			[]string{`/endpointGroups/0/loadBalancer/type  "best" is no load balancer`}},
 		{"endpoint configuration", func(a *apidef.API) { a.EndpointGroups[0].Endpoints[0].Configuration = json.RawMessage(`{"bad":1}`) },
 			[]string{"/endpointGroups/0/endpoints/0/configuration/bad  is bad"}},
 		{"inherited configuration", func(a *apidef.API) {

@@ -18,7 +18,7 @@ const hardStop = time.Second
 // ErrCutOff is wrapped by what Run returns where the drain ran out of time with requests or streams still open.
 var ErrCutOff = errors.New("drain ran out of time")
 
-// Run serves until ctx ends and then drains: requests in flight finish, streams are told to reconnect, and when nothing
+// Run serves until ctx ends and then drains: requests and deliveries in flight finish, streams are told to reconnect, and when nothing
 // is open any more, or Limits.Drain has passed, the endpoints end. The cause of ctx is what clients are told:
 // message.ErrRedeploy, or anything else for a stop. ready is called once, when requests may come. Run returns when
 // everything it owns has ended.
@@ -35,6 +35,10 @@ func (a *API) Run(ctx context.Context, ready func()) error {
 		if e.drainer != nil {
 			e.context = leave // detached connections say goodbye at once
 		}
+	}
+
+	for _, e := range a.push {
+		e.context = leave
 	}
 
 	var running, started sync.WaitGroup
@@ -68,12 +72,14 @@ func (a *API) drain(cause error, endLeave, endWork context.CancelCauseFunc) erro
 	endLeave(cause)
 	a.wake()
 	a.awaitNone(polite, &a.handlers)
-	cut := a.entering.Load() + a.handlers.Load()
+	a.awaitNone(polite, &a.pushes)
+	cut := a.entering.Load() + a.handlers.Load() + a.pushes.Load()
 	if cut > 0 { // they learn now that nobody waits any longer
 		endWork(cause)
 		a.expire()
 		a.awaitNoneFor(hardStop, &a.entering)
 		a.awaitNoneFor(hardStop, &a.handlers)
+		a.awaitNoneFor(hardStop, &a.pushes)
 	}
 	cut += a.drainEntrypoints(polite)
 	a.awaitNone(polite, &a.streams)

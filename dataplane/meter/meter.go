@@ -25,6 +25,7 @@ type Counters struct {
 	Streams     atomic.Int64     // subscriptions open
 	MessagesIn  atomic.Uint64    // published by clients
 	MessagesOut atomic.Uint64    // given to subscribers
+	DeadLetters atomic.Uint64    // sent to the dead-letter endpoint
 	Panics      atomic.Uint64
 	latency     histogram
 }
@@ -55,6 +56,19 @@ func (h *histogram) observe(d time.Duration) {
 	h.micros.Add(us)
 }
 
+// Push are the numbers of the push subscriptions of a worker.
+type Push struct {
+	States   [len(PushStates)]atomic.Int64 // subscriptions and replays by state, in the order of PushStates
+	Attempts [len(PushOutcomes)]atomic.Uint64
+	Retries  atomic.Uint64 // runs begun again after a failure
+}
+
+// PushStates and PushOutcomes name the elements of Push.States and Push.Attempts.
+var (
+	PushStates   = [...]string{"waiting", "running", "resting", "retrying", "failed", "ended"}
+	PushOutcomes = [...]string{"delivered", "retried", "dead-lettered", "given-up"}
+)
+
 // Registry holds the counters of a worker.
 type Registry struct {
 	start time.Time
@@ -69,6 +83,8 @@ type Registry struct {
 	CutOff    atomic.Uint64 // drains that ran out of time
 	Conflicts atomic.Uint64 // routes claimed twice, seen at updates
 	drain     histogram
+	// Push are the numbers of push subscriptions.
+	Push Push
 
 	mu sync.Mutex
 	// guards the following

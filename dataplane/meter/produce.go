@@ -19,6 +19,8 @@ const (
 	keyAPI        = "api"
 	keyEntrypoint = "entrypoint"
 	keyStatus     = "status" // the class, "2xx"
+	keyState      = "state"
+	keyOutcome    = "outcome"
 )
 
 var classes = [6]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}
@@ -45,6 +47,7 @@ func (r *Registry) Produce(context.Context) ([]metricdata.ScopeMetrics, error) {
 	g.requests()
 	g.sum("sluice_dataplane_messages_in", "{message}", func(c *Counters) uint64 { return c.MessagesIn.Load() })
 	g.sum("sluice_dataplane_messages_out", "{message}", func(c *Counters) uint64 { return c.MessagesOut.Load() })
+	g.sum("sluice_dataplane_dead_letters", "{message}", func(c *Counters) uint64 { return c.DeadLetters.Load() })
 	g.sum("sluice_dataplane_panics", "{panic}", func(c *Counters) uint64 { return c.Panics.Load() })
 	g.gauge("sluice_dataplane_requests_inflight", func(c *Counters) int64 { return c.InFlight.Load() })
 	g.gauge("sluice_dataplane_streams_open", func(c *Counters) int64 { return c.Streams.Load() })
@@ -56,6 +59,7 @@ func (r *Registry) Produce(context.Context) ([]metricdata.ScopeMetrics, error) {
 	g.level("sluice_reactor_revision", int64(r.Revision.Load()))
 	g.level("sluice_reactor_apis", r.APIs.Load())
 	g.level("sluice_reactor_draining", r.Draining.Load())
+	g.push(&r.Push)
 	g.add("sluice_reactor_drain_duration", "s", metricdata.Histogram[float64]{
 		Temporality: metricdata.CumulativeTemporality,
 		DataPoints:  []metricdata.HistogramDataPoint[float64]{g.histogram(&r.drain, attribute.Set{})},
@@ -129,6 +133,23 @@ func (g *gather) gauge(name string, of func(*Counters) int64) {
 		v.DataPoints = append(v.DataPoints, metricdata.DataPoint[int64]{Time: g.now, Value: of(p.Counters), Attributes: p.attributes()})
 	}
 	g.add(name, "", v)
+}
+
+// push adds the numbers of push subscriptions.
+func (g *gather) push(p *Push) {
+	states := metricdata.Gauge[int64]{}
+	for i, name := range PushStates {
+		states.DataPoints = append(states.DataPoints, metricdata.DataPoint[int64]{Time: g.now, Value: p.States[i].Load(),
+			Attributes: attribute.NewSet(attribute.String(keyState, name))})
+	}
+	g.add("sluice_dispatch_subscriptions", "", states)
+	attempts := metricdata.Sum[int64]{Temporality: metricdata.CumulativeTemporality, IsMonotonic: true}
+	for i, name := range PushOutcomes {
+		attempts.DataPoints = append(attempts.DataPoints, metricdata.DataPoint[int64]{StartTime: g.start, Time: g.now,
+			Value: int64(p.Attempts[i].Load()), Attributes: attribute.NewSet(attribute.String(keyOutcome, name))})
+	}
+	g.add("sluice_dispatch_attempts", "{attempt}", attempts)
+	g.one("sluice_dispatch_retries", p.Retries.Load())
 }
 
 func (g *gather) one(name string, n uint64) {

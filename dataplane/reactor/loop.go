@@ -70,6 +70,7 @@ func (l *loop) apply(ctx context.Context, u Update) []Result {
 	}
 	next, conflicts := l.builder.Apply(changes)
 	l.table.Store(next)
+	changed := l.serve(changes)
 
 	for _, old := range replaced {
 		old.end(message.ErrRedeploy)
@@ -81,11 +82,27 @@ func (l *loop) apply(ctx context.Context, u Update) []Result {
 		}
 	}
 	l.record(u, wanted, built, served, removed, conflicts)
+	l.watch(changed)
 	results := served
 	for i := range built {
 		results = append(results, built[i].result)
 	}
 	return results
+}
+
+// serve makes the changes known to push subscriptions, before the old revisions end, and returns the ids.
+func (l *loop) serve(changes []table.Change[*flow.API]) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ids := make([]string, 0, len(changes))
+	for _, c := range changes {
+		if ids = append(ids, c.ID); c.Value == nil {
+			delete(l.served, c.ID)
+		} else {
+			l.served[c.ID] = c.Value
+		}
+	}
+	return ids
 }
 
 // news returns the deployments that are not served already, and the results of those that are. Of several revisions of

@@ -7,6 +7,7 @@ package reactor
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -56,11 +57,16 @@ type Reactor struct {
 	log     *slog.Logger
 	table   atomic.Pointer[table.Table[*flow.API]]
 	updates chan request
+	watch   func(ids []string) // see Watch
 
 	mu sync.RWMutex
 	// guards the following
 	states map[string]Status
+	served map[string]*flow.API
 }
+
+// ErrNotDeployed is what Push returns for an API that is not served here.
+var ErrNotDeployed = errors.New("the API is not deployed here")
 
 type request struct {
 	update Update
@@ -69,9 +75,31 @@ type request struct {
 
 // New returns a reactor that serves nothing yet.
 func New(cfg flow.Config) *Reactor {
-	r := &Reactor{cfg: cfg, log: cfg.Log, updates: make(chan request), states: map[string]Status{}}
+	r := &Reactor{cfg: cfg, log: cfg.Log, updates: make(chan request),
+		watch: func([]string) {}, states: map[string]Status{}, served: map[string]*flow.API{}}
 	r.table.Store(new(table.Table[*flow.API]))
 	return r
+}
+
+// Watch names who is told, after each update, which APIs are served anew or no longer: from the goroutine of Run, which waits
+// for it. Called before Run.
+func (r *Reactor) Watch(f func(ids []string)) { r.watch = f }
+
+// Push serves a push subscription by the API of that id, as flow.API.Push does. flow.ErrEnded: try again at once, the next
+// revision is served already. ErrNotDeployed: there is nothing to try before Watch tells of the API.
+func (r *Reactor) Push(ctx context.Context, id string, p *flow.Push) error {
+	for before := (*flow.API)(nil); ; {
+		r.mu.RLock()
+		api := r.served[id]
+		r.mu.RUnlock()
+		if api == nil || api == before { // the same one: it ends and nothing takes its place
+			return ErrNotDeployed
+		}
+		before = api
+		if err := api.Push(ctx, p); !errors.Is(err, flow.ErrDraining) {
+			return err
+		}
+	}
 }
 
 // Apply makes u what is served and returns a result for each changed API. It waits for Run to take it. Where ctx ends

@@ -45,6 +45,10 @@ type Exchange struct {
 	Application  string
 	Subscription string
 
+	// Endpoint is the place, counted from 1, of the API's endpoint that the load balancer chose for this exchange; 0: none
+	// was chosen yet. Only the data plane reads and sets it: a connection stays with its endpoint.
+	Endpoint int
+
 	RemoteAddr net.Addr
 	// Span is what comes of this exchange belongs to: the worker's span, or, in a worker that makes none, what the client
 	// sent, so that its trace does not end here. Invalid where neither is there.

@@ -11,6 +11,8 @@ type Failure struct {
 	Err     error  // the cause, for logs; nil: none
 	// Unknown says that a publish may or may not have been stored: the broker's answer did not come in time.
 	Unknown bool
+	// Retry says, of the end of a push delivery, that trying again later could help (connectors.Dispatcher).
+	Retry bool
 }
 
 // Error renders the failure for logs.
@@ -42,8 +44,14 @@ const (
 	KeyPlanUnresolvable     = "GATEWAY_PLAN_UNRESOLVABLE"
 	KeyRequestTimeout       = "REQUEST_TIMEOUT"
 	KeyIncompatibleQoS      = "INCOMPATIBLE_QOS"
-	KeyInvalidCursor        = "INVALID_CURSOR" // ours: malformed, foreign or impossible resume point
+	KeyInvalidCursor        = "INVALID_CURSOR"           // ours: malformed, foreign or impossible resume point
+	KeyClientActive         = "CLIENT_IDENTIFIER_IN_USE" // ours: the client's positions are in the hands of another connection of it
 	KeyGoAway               = "goaway"
+	KeyProcessingFailed     = "MESSAGE_PROCESSING_FAILED"
+	KeyWebhookUnreachable   = "WEBHOOK_UNREACHABLE"
+	KeyWebhookUnauthorized  = "WEBHOOK_UNAUTHORIZED"    // ours: the receiver answers 401
+	KeyWebhookGone          = "WEBHOOK_GONE"            // ours: the receiver answers 410
+	KeyWebhookRefused       = "WEBHOOK_ADDRESS_REFUSED" // ours: callbacks must not go to this address
 )
 
 // StoppingText is what clients of a stopping API are told (spec 2.0).

@@ -80,7 +80,8 @@ type Origin interface {
 // Ack learns what became of a published message.
 type Ack interface {
 	// Acked is called exactly once per message, from any goroutine, and must not block. err nil: the broker has it
-	// as the level promises. The message may be released once this returns; the callee owns it from here.
+	// as the level promises; where the endpoint knows at which one place it lies, m has its Topic, Partition and Offset, else
+	// Topic is empty. The message may be released once this returns; the callee owns it from here.
 	Acked(m *Message, err error)
 }
 

@@ -4,7 +4,9 @@ package fake
 
 import (
 	"context"
+	"fmt"
 	"sync"
+	"testing"
 
 	"github.com/sluice-gateway/sluice/connectors"
 	"github.com/sluice-gateway/sluice/qos/exchange"
@@ -63,6 +65,7 @@ type Subscription struct {
 	last         *message.Message
 	acknowledged []int64
 	delivered    *message.Message
+	moved        chan struct{} // closed at the next report of a delivery; nil while nobody waits
 	polls        int
 	closed       bool
 	opened       bool
@@ -148,7 +151,12 @@ func (s *Subscription) Poll(limit int) ([]message.Message, error) {
 func (s *Subscription) DeliveredThrough(m *message.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.delivered = m
+	copied := *m // it may be valid for this call alone
+	s.delivered = &copied
+	if s.moved != nil {
+		close(s.moved)
+		s.moved = nil
+	}
 }
 
 // Acknowledge implements connectors.Subscription.
@@ -173,6 +181,24 @@ func (s *Subscription) Delivered() int64 {
 		return -1
 	}
 	return s.delivered.Offset
+}
+
+// AwaitDelivered waits until everything through an offset was reported as delivered.
+func (s *Subscription) AwaitDelivered(t testing.TB, offset int64) {
+	t.Helper()
+	for {
+		s.mu.Lock()
+		if s.delivered != nil && s.delivered.Offset >= offset {
+			s.mu.Unlock()
+			return
+		}
+		if s.moved == nil {
+			s.moved = make(chan struct{})
+		}
+		moved := s.moved
+		s.mu.Unlock()
+		Within(t, fmt.Sprintf("delivery through %d", offset), moved)
+	}
 }
 
 // Waiting returns how many messages are still in the script.

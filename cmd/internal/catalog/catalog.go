@@ -31,7 +31,7 @@ var (
 func Validation(entrypoints connectors.Entrypoints, endpoints connectors.Endpoints) apidef.Validation {
 	ins, outs := maps.Clone(storedEntrypoints), maps.Clone(storedEndpoints)
 	for typ, e := range entrypoints {
-		ins[typ] = apidef.EntrypointInfo{Listener: e.Listener, API: apidef.TypeMessage, QoS: names(qos.LevelsOf(typ)), Modes: modes(e.Modes)}
+		ins[typ] = apidef.EntrypointInfo{Listener: e.Listener, API: apidef.TypeMessage, QoS: names(qos.LevelsOf(typ)), Modes: modes(e.Modes), Features: features(e)}
 	}
 	for typ, e := range endpoints {
 		outs[typ] = apidef.EndpointInfo{API: apidef.TypeMessage, QoS: names(qos.LevelsOfEndpoint(typ)), Modes: modes(e.Modes)}
@@ -82,6 +82,14 @@ func names(levels []qos.Level) []string {
 	return out
 }
 
+// features are what the rules of a definition ask for: who pushes can have dead letters (spec 1.3).
+func features(e connectors.EntrypointType) []string {
+	if e.CheckSubscription != nil {
+		return []string{apidef.FeatureDLQ}
+	}
+	return nil
+}
+
 func modes(m connectors.Mode) []string {
 	var out []string
 	for bit, name := range map[connectors.Mode]string{connectors.Publish: "publish", connectors.Subscribe: "subscribe",
@@ -92,4 +100,16 @@ func modes(m connectors.Mode) []string {
 	}
 	slices.SortFunc(out, strings.Compare)
 	return out
+}
+
+// CheckSubscription holds the configuration of a subscription against its entrypoint: every problem, pointers relative to
+// the configuration. It reports false for a type that this binary has not, or that serves no subscriptions.
+func CheckSubscription(entrypoints connectors.Entrypoints) func(typ string, cfg json.RawMessage) (apidef.Problems, bool) {
+	return func(typ string, cfg json.RawMessage) (apidef.Problems, bool) {
+		e, ok := entrypoints[typ]
+		if !ok || e.CheckSubscription == nil {
+			return nil, false
+		}
+		return e.CheckSubscription(cfg), true
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/sluice-gateway/sluice/connectors"
 	"github.com/sluice-gateway/sluice/connectors/builtin"
 	"github.com/sluice-gateway/sluice/dataplane"
+	"github.com/sluice-gateway/sluice/dataplane/dispatch"
 	"github.com/sluice-gateway/sluice/dataplane/feed"
 	"github.com/sluice-gateway/sluice/dataplane/meter"
 	"github.com/sluice-gateway/sluice/dataplane/server"
@@ -36,8 +38,12 @@ type Config struct {
 	AdminToken string
 	GatewayTLS *tls.Config // nil: plain
 	Tags       []string
+	Tenant     string          // see flow.Config
+	Push       dispatch.Config // its zero value: the defaults
 	Limits     connectors.Limits
 	Brokers    map[string]string // see connectors.Env
+	// WebhookAllow: see connectors.Env.
+	WebhookAllow []netip.Prefix
 
 	// How it reaches the control plane: the token says whose definitions to trust, NATS where they come from.
 	Token     join.Token
@@ -63,7 +69,7 @@ func New(ctx context.Context, cfg Config) ([]run.Runner, error) {
 	serverConfig.TLS = cfg.GatewayTLS
 	worker, err := dataplane.New(dataplane.Config{
 		ID: cfg.Node, Name: "sluice worker", Version: version.String(), AdminToken: cfg.AdminToken,
-		Server: serverConfig, Limits: limits, Brokers: cfg.Brokers, Tags: cfg.Tags,
+		Server: serverConfig, Limits: limits, Brokers: cfg.Brokers, WebhookAllow: cfg.WebhookAllow, Tags: cfg.Tags, Tenant: cfg.Tenant, Push: cfg.Push,
 	}, dataplane.Deps{
 		Entrypoints: builtin.Entrypoints, Endpoints: builtin.Endpoints,
 		Gateway: []net.Listener{cfg.Gateway}, Admin: cfg.Admin, Log: cfg.Log,
@@ -86,7 +92,13 @@ func newFeed(cfg Config, telemetry *config.Telemetry, w *dataplane.Worker) (*fee
 	if !cfg.Token.External {
 		fc.Seed = []byte(cfg.Token.Seed)
 	}
-	return feed.New(fc, w.Sink())
+	fc.Subscriptions = dataplane.Standing(w.Subscriptions())
+	f, err := feed.New(fc, w.Sink(cfg.Node, w.Subscriptions(), cfg.Log))
+	if err != nil {
+		return nil, err
+	}
+	w.Subscriptions().Watch(f.SubscriptionsChanged)
+	return f, nil
 }
 
 // ReadToken reads a worker token file.

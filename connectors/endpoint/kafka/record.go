@@ -116,7 +116,7 @@ func (r *record) own(b []byte) []byte {
 // done is the promise: franz-go calls it once, from its one promise goroutine.
 func (r *record) done(_ *kgo.Record, err error) {
 	p, out, copied, topic, handed := r.p, r.out, r.copied, r.Record.Topic, r.handed
-	if m, one := out.(*message.Message); one && err == nil && !copied {
+	if m, ok := out.(*message.Message); ok && err == nil && !copied { // one topic: the publisher may tell where it lies
 		m.Topic, m.Partition, m.Offset = topic, r.Record.Partition, r.Record.Offset
 	}
 	r.recycle()

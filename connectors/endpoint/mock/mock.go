@@ -1,20 +1,22 @@
 // Package mock is the endpoint without a broker (spec 3.8): subscribers get the same message again and again, publishers
 // have theirs counted and thrown away. One goroutine, Run, wakes subscribers; what they get is worked out from the clock
 // when they poll.
+//
+// It stands in for a broker at every level: where a client that gives an identifier is, is remembered as long as the
+// endpoint lives, and in this worker alone, so that it resumes there under auto, gets again under at-least-once what it gave
+// no proof of, and gets nothing twice under at-most-once, where what is handed over is remembered first.
 package mock
 
 import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluice-gateway/sluice/connectors"
 	"github.com/sluice-gateway/sluice/proto/apidef"
-	"github.com/sluice-gateway/sluice/qos"
 	"github.com/sluice-gateway/sluice/qos/exchange"
 	"github.com/sluice-gateway/sluice/qos/message"
 )
@@ -84,6 +86,7 @@ type Endpoint struct {
 	log      *slog.Logger
 	taken    atomic.Int64
 	changed  chan struct{} // somebody waits
+	memory   memory
 
 	mu      sync.Mutex // guards the following
 	waiting map[*subscription]time.Time
@@ -131,16 +134,10 @@ func (e *Endpoint) AppendMetadata(dst []message.Field, m *message.Message) []mes
 // Subscribe implements connectors.Source. The cursor is the number of the last message; as in the reference, one that is
 // no number starts at 0.
 func (e *Endpoint) Subscribe(_ context.Context, x *exchange.Exchange, o connectors.SubscribeOptions) (connectors.Subscription, error) {
-	s := &subscription{e: e, wake: o.Wake, begun: time.Now()}
-	if x.QoS != qos.None && o.Cursor != "" && o.Cursor != "earliest" && o.Cursor != "latest" {
-		last, err := strconv.ParseInt(o.Cursor, 10, 63)
-		if err != nil || last < 0 {
-			e.log.Warn("cursor is no message number, starting at 0", "cursor", o.Cursor)
-		} else {
-			s.next = last + 1
-		}
+	s, err := e.subscribe(x, o)
+	if err != nil {
+		return nil, err
 	}
-	s.from = s.next
 	return s, nil
 }
 

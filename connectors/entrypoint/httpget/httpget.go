@@ -3,8 +3,13 @@
 //
 // Where it differs from the reference: the page is built before anything is sent, so a failure before the first message is
 // answered with its status instead of 200; a limit that is not a number is 400 instead of 500; wildcards of Accept are
-// understood at any place; every page of an endpoint with positions has its nextCursor, an empty one too, so that a
+// understood at any place; "from" is another name of "cursor"; every page of an endpoint with positions has its nextCursor, an empty one too, so that a
 // client can always go on; lost messages are told in a member "gaps". Notices are not told: a page has no later.
+//
+// What a level asks of it (DESIGN section 5): under auto a page counts as delivered once it is made. Under at-least-once it
+// does when the next request gives its cursor, which the endpoint sees; until then the same page comes again. Under
+// at-most-once the endpoint has saved what it hands over, all of which is in the page.
+//
 // A client that leaves while its page is filled is noticed when the page is written: fasthttp reads nothing meanwhile.
 package httpget
 
@@ -30,7 +35,7 @@ type Config struct {
 	MessagesLimitCount int `json:"messagesLimitCount"`
 	// MessagesLimitDurationMs is how long a page is filled at most, in milliseconds. Default 5000. 0: until it is full,
 	// or as long as a request may take.
-	MessagesLimitDurationMs int64 `json:"messagesLimitDurationMs"`
+	MessagesLimitDurationMs float64 `json:"messagesLimitDurationMs"`
 	// HeadersInPayload adds the message headers to each item. Default false.
 	HeadersInPayload bool `json:"headersInPayload"`
 	// MetadataInPayload adds the message metadata to each item. Default false.
@@ -74,12 +79,20 @@ func New(cfg json.RawMessage, env connectors.Env) (*Entrypoint, error) {
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
-	e := &Entrypoint{config: c, duration: time.Duration(c.MessagesLimitDurationMs) * time.Millisecond}
+	e := &Entrypoint{config: c, duration: milliseconds(c.MessagesLimitDurationMs)}
 	if most := env.Limits.RequestTimeout; most > 0 && (e.duration == 0 || e.duration > most) {
 		e.duration = most // a page that ends early is better than none
 	}
 	return e, nil
 }
+
+// milliseconds returns a number of them, which may be too large for a Duration, as one.
+func milliseconds(n float64) time.Duration {
+	return time.Duration(min(n, maxDurationMs) * float64(time.Millisecond))
+}
+
+// maxDurationMs is more than any page is filled, in milliseconds, and fits a time.Duration.
+const maxDurationMs = 1e12
 
 // Match tells whether the request is a GET.
 func (e *Entrypoint) Match(fctx *fasthttp.RequestCtx) bool { return fctx.IsGet() }
@@ -119,6 +132,9 @@ func (e *Entrypoint) ask(fctx *fasthttp.RequestCtx) (*page, *message.Failure) {
 		format: formats[i], options: options{headers: e.config.HeadersInPayload, metadata: e.config.MetadataInPayload},
 		json: httpfront.WantsJSON(accept), limit: e.config.MessagesLimitCount, duration: e.duration,
 		cursor: string(fctx.QueryArgs().Peek("cursor")),
+	}
+	if p.cursor == "" {
+		p.cursor = string(fctx.QueryArgs().Peek("from"))
 	}
 	p.tail.limit = string(fctx.QueryArgs().Peek("limit"))
 	if failure := p.parseLimit(); failure != nil {

@@ -22,6 +22,9 @@ const (
 	maxPage = 8 << 20
 	// pollMessages bounds one Poll, since what is polled belongs to the page.
 	pollMessages = 64
+	// firstOnce is how many messages the first Poll of a page asks for under at-most-once: what is polled is saved as
+	// delivered and must be in the page, and how large messages are is not known yet.
+	firstOnce = 8
 	// maxGaps bounds how many gaps one page tells; a page with more ends.
 	maxGaps = 100
 	// closeTimeout bounds the saving of what was delivered.
@@ -36,6 +39,7 @@ type page struct {
 	limit    int  // messages
 	duration time.Duration
 	cursor   string // where the client wants to go on
+	once     bool   // at-most-once
 
 	body     []byte
 	items    int
@@ -49,6 +53,7 @@ type page struct {
 // fill subscribes, takes what comes and ends the page. A failure before the first message is returned, a later one is
 // part of the page.
 func (p *page) fill(ctx context.Context, x *exchange.Exchange, b connectors.Backend) *message.Failure {
+	p.once = x.QoS == qos.AtMostOnce
 	waker := httpfront.NewWaker()
 	sub, err := b.Subscribe(ctx, x, connectors.SubscribeOptions{Cursor: p.cursor, Wake: waker.Wake, Limit: p.limit})
 	if err != nil {
@@ -76,7 +81,7 @@ func (p *page) fill(ctx context.Context, x *exchange.Exchange, b connectors.Back
 	}
 	p.body = p.format.appendEnd(p.body, &p.tail, p.options)
 	if p.last != nil && x.QoS == qos.Auto {
-		sub.DeliveredThrough(p.last) // stronger levels wait for the next request's cursor
+		sub.DeliveredThrough(p.last) // at-least-once waits for the next request's cursor, at-most-once has it saved
 	}
 	return nil
 }
@@ -89,7 +94,7 @@ func (p *page) take(ctx context.Context, sub connectors.Subscription, waker http
 		defer timer.Stop()
 	}
 	for p.items < p.limit && !p.full {
-		msgs, err := sub.Poll(min(pollMessages, p.limit-p.items))
+		msgs, err := sub.Poll(p.most())
 		p.add(msgs)
 		switch {
 		case errors.Is(err, io.EOF) || p.stopping:
@@ -114,6 +119,20 @@ func (p *page) take(ctx context.Context, sub connectors.Subscription, waker http
 	return nil
 }
 
+// most returns how many messages the next Poll may return. Under at-most-once it is as many as still fit, by the size of those
+// before, so that a page need not break off what was polled.
+func (p *page) most() int {
+	most := min(pollMessages, p.limit-p.items)
+	switch {
+	case !p.once:
+		return most
+	case p.items == 0:
+		return min(most, firstOnce)
+	}
+	size := len(p.body)/p.items + 1
+	return min(most, max((maxPage-len(p.body))/size, 1))
+}
+
 // add appends what was polled. A page that is full ends at the next message that tells where it is.
 func (p *page) add(msgs []message.Message) {
 	for i := range msgs {
@@ -132,7 +151,7 @@ func (p *page) add(msgs []message.Message) {
 				continue
 			}
 			p.full = true
-			if m.ID != nil && i+1 < len(msgs) {
+			if m.ID != nil && i+1 < len(msgs) && !p.once {
 				p.partial = true
 				return
 			}

@@ -1,10 +1,16 @@
-// Package sse is the entrypoint "sse" (spec 2.3): a subscription as a stream of server-sent events. The
-// worker's event loop writes it, so an idle stream costs no goroutine; the entrypoint's Group waits for its end.
+// Package sse is the entrypoint "sse", also called "sse-advanced" (spec 2.3): a subscription as a stream of server-sent
+// events. The worker's event loop writes it, so an idle stream costs no goroutine; the entrypoint's Group waits for its end.
+//
+// What a level asks of it (DESIGN section 5): under auto a message counts as delivered once it is written; under at-least-once
+// once the client's TCP has acknowledged it, or once a client comes back with its id; under at-most-once the endpoint saves
+// before it hands a message over, and here nothing is ever written twice. A slow client is waited for, and only one write's
+// worth is framed for it; a client that takes nothing at all is cut, and what it has not got is for its next connection,
+// except under none and at-most-once.
 //
 // Beyond the specification: content is split into one data line per line, a stream resumes from Last-Event-ID (or the
-// query's "lastEventId" or "from") under auto too, gaps and notices are events of their own, and the last event of a stopping API
-// carries the exact resume point. An error event has no random id, which a browser would send back as a resume point for
-// ever, but the exact resume point where there is one.
+// query's "lastEventId", "cursor" or "from") under every level but none, gaps and notices are events of their own, and the
+// last event of a stopping API carries the exact resume point. An error event has no random id, which a browser would send
+// back as a resume point for ever, but the exact resume point where there is one.
 package sse
 
 import (
@@ -41,17 +47,25 @@ const (
 
 const eventStream = "text/event-stream"
 
-// Type is the catalog entry of sse.
-var Type = connectors.EntrypointType{
-	Name:     "Server-Sent Events",
-	Listener: apidef.ListenerHTTP,
-	Modes:    connectors.Subscribe,
-	Criteria: 2, // spec 2.0
-	Check: func(cfg json.RawMessage) apidef.Problems {
-		_, problems := decode(cfg)
-		return problems
-	},
-	New: func(cfg json.RawMessage, env connectors.Env) (connectors.Entrypoint, error) { return New(cfg, env) },
+// Type is the catalog entry of sse, Advanced that of sse-advanced: another name for the same, as definitions have it
+// (addenda 2.3-b).
+var (
+	Type     = named("Server-Sent Events")
+	Advanced = named("Server-Sent Events (advanced)")
+)
+
+func named(name string) connectors.EntrypointType {
+	return connectors.EntrypointType{
+		Name:     name,
+		Listener: apidef.ListenerHTTP,
+		Modes:    connectors.Subscribe,
+		Criteria: 2, // spec 2.0
+		Check: func(cfg json.RawMessage) apidef.Problems {
+			_, problems := decode(cfg)
+			return problems
+		},
+		New: func(cfg json.RawMessage, env connectors.Env) (connectors.Entrypoint, error) { return New(cfg, env) },
+	}
 }
 
 func decode(cfg json.RawMessage) (Config, apidef.Problems) {
@@ -120,7 +134,7 @@ func cursor(fctx *fasthttp.RequestCtx) string {
 	if id := fctx.Request.Header.Peek("Last-Event-ID"); len(id) > 0 {
 		return string(id)
 	}
-	for _, name := range [...]string{"lastEventId", "from"} {
+	for _, name := range [...]string{"lastEventId", "cursor", "from"} {
 		if v := fctx.QueryArgs().Peek(name); len(v) > 0 {
 			return string(v)
 		}

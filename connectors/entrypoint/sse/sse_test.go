@@ -194,6 +194,7 @@ func TestEntrypoint_Cursor(t *testing.T) {
 		{"header", get + "Last-Event-ID: abc=\r\n\r\n", "abc="},
 		{"query", strings.Replace(get, "?a=b", "?from=earliest", 1) + "\r\n", "earliest"},
 		{"query, long name", strings.Replace(get, "?a=b", "?lastEventId=x%3D", 1) + "\r\n", "x="},
+		{"query, as http-get has it", strings.Replace(get, "?a=b", "?cursor=@2026-11-22T10:00:00Z", 1) + "\r\n", "@2026-11-22T10:00:00Z"},
 		{"header wins", strings.Replace(get, "?a=b", "?from=earliest", 1) + "Last-Event-ID: abc\r\n\r\n", "abc"},
 	}
 	for _, tt := range tests {

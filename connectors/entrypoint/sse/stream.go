@@ -13,7 +13,9 @@ import (
 	"github.com/sluice-gateway/sluice/connectors"
 	"github.com/sluice-gateway/sluice/connectors/eventloop"
 	"github.com/sluice-gateway/sluice/connectors/httpfront"
+	"github.com/sluice-gateway/sluice/qos"
 	"github.com/sluice-gateway/sluice/qos/exchange"
+	"github.com/sluice-gateway/sluice/qos/message"
 )
 
 // Bounds of the reconnection time that clients are given, in milliseconds (spec 2.3): random, so that the clients of a
@@ -34,7 +36,8 @@ type stream struct {
 	nc         net.Conn
 	out        httpfront.Stream
 	framer     framer
-	stop       func() bool // of the wake at the API's end
+	receipts   *httpfront.Receipts // under at-least-once; else nil
+	stop       func() bool         // of the wake at the API's end
 
 	head    []byte    // status line, headers and the first event, until they are sent
 	silent  time.Time // since when nothing was sent
@@ -67,6 +70,9 @@ func (s *stream) serve(c net.Conn) {
 	if u, ok := c.(interface{ UnsafeConn() net.Conn }); ok {
 		s.nc = u.UnsafeConn() // fasthttp's wrapper keeps the read buffer
 	}
+	if s.exchange.QoS == qos.AtLeastOnce {
+		s.receipts = httpfront.NewReceipts(s.nc)
+	}
 	s.member.Attach(&s.conn)
 	s.stop = context.AfterFunc(s.ctx, s.conn.Wake)
 	s.entrypoint.loop.Add(&s.conn, s.nc, s, eventloop.Options{WriteTimeout: s.entrypoint.writeTimeout, Input: true})
@@ -74,6 +80,9 @@ func (s *stream) serve(c net.Conn) {
 
 // Next implements eventloop.Handler.
 func (s *stream) Next(o *eventloop.Output) eventloop.State {
+	if s.receipts != nil && !s.receipts.Next().IsZero() && !o.Now().Before(s.receipts.Next()) {
+		s.proven(s.receipts.Proven(o.Now()))
+	}
 	if s.head != nil {
 		o.Commit(append(o.Buffer(), s.head...))
 		s.head = nil
@@ -91,15 +100,43 @@ func (s *stream) Next(o *eventloop.Output) eventloop.State {
 	if o.Len() > 0 {
 		s.silent = o.Now()
 	}
-	o.Due(s.silent.Add(s.entrypoint.heartbeat))
+	o.Due(s.due(o))
 	if state == httpfront.More {
 		return eventloop.More
 	}
 	return eventloop.Idle
 }
 
+// due returns when there is something to do although nothing comes: a beat, or, where that is earlier, a look at what the
+// client's TCP has.
+func (s *stream) due(o *eventloop.Output) time.Time {
+	beat := s.silent.Add(s.entrypoint.heartbeat)
+	if s.receipts == nil {
+		return beat
+	}
+	look := s.receipts.Next()
+	if s.out.Framed() {
+		look = s.receipts.After(o.Now())
+	}
+	if look.IsZero() || look.After(beat) {
+		return beat
+	}
+	return look
+}
+
 // Written implements eventloop.Handler.
-func (s *stream) Written() { s.out.Written() }
+func (s *stream) Written() {
+	if m := s.out.Written(); m != nil {
+		s.proven(s.receipts.Mark(m, time.Now()))
+	}
+}
+
+// proven tells the subscription what the client has; nil: nothing more than before.
+func (s *stream) proven(m *message.Message) {
+	if m != nil {
+		s.sub.DeliveredThrough(m)
+	}
+}
 
 // maxIgnored bounds what a client may send, in bytes, on a connection that only receives.
 const maxIgnored = 64 << 10
@@ -119,6 +156,9 @@ func (s *stream) Input(p []byte) error {
 func (s *stream) Ended(error) {
 	go func() {
 		s.stop()
+		if s.receipts != nil { // what was acknowledged before the end counts; what was not comes again
+			s.proven(s.receipts.Proven(time.Now()))
+		}
 		closing, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), closeTimeout)
 		s.sub.Close(closing)
 		cancel()
