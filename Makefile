@@ -104,12 +104,12 @@ RESULT ?= bin/bench.json
 
 .PHONY: bench
 bench: tools build ## every scenario beside the plain limits, on a real Kafka: best with nothing else on the machine
-	@$(GO) run ./test/tools/withbrokers bin/sluice bench --kafka '{kafka}' --out $(RESULT) --html $(RESULT:.json=.html) $(ARGS)
+	@$(GO) run ./test/tools/withbrokers bin/sluice bench --kafka '{kafka}' --mqtt '{mqtt}' --out $(RESULT) --html $(RESULT:.json=.html) $(ARGS)
 
 .PHONY: bench-smoke
 bench-smoke: tools build ## every scenario once and short: is everything complete, does nothing allocate more than it did
 	@$(GO) run ./bench/allocations
-	@$(GO) run ./test/tools/withbrokers bin/sluice bench --smoke --kafka '{kafka}' $(ARGS)
+	@$(GO) run ./test/tools/withbrokers bin/sluice bench --smoke --kafka '{kafka}' --mqtt '{mqtt}' $(ARGS)
 
 .PHONY: bench-compare
 bench-compare: build ## what RESULT (bin/bench.json) changed against BASE, and whether it may be chance
@@ -120,5 +120,5 @@ bench-compare: build ## what RESULT (bin/bench.json) changed against BASE, and w
 profile: tools build ## CPU, allocation, mutex and block profiles of the worker: SCENARIO=http-post/kafka/auto PROFILES=DIR
 	@[ -n "$(SCENARIO)" ] || { echo "say what to profile, as in make profile SCENARIO=http-post/kafka/auto; bin/sluice bench list names them" >&2; exit 2; }
 	@dir=$${PROFILES:-$$(mktemp -d -t sluice-profiles-XXXXXX)}; \
-	$(GO) run ./test/tools/withbrokers bin/sluice bench --only '^$(SCENARIO)$$' --repetitions 1 --messages 2000000 --profiles "$$dir" --kafka '{kafka}' $(ARGS); \
+	$(GO) run ./test/tools/withbrokers bin/sluice bench --only '^$(SCENARIO)$$' --repetitions 1 --messages 2000000 --profiles "$$dir" --kafka '{kafka}' --mqtt '{mqtt}' $(ARGS); \
 	for f in "$$dir"/*.pprof; do echo "== $$f"; $(GO) tool pprof -top -nodecount 20 bin/sluice "$$f" 2>/dev/null; done

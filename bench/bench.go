@@ -46,7 +46,8 @@ type Options struct {
 	Settings
 	Self     string   // this binary
 	Kafka    []string // bootstrap addresses
-	Embedded bool     // Kafka is the embedded one, for development: its figures say little of a real one's
+	MQTT     string   // address of the MQTT broker
+	Embedded bool     // a broker is an embedded one, for development: its figures say little of a real one's
 	Profiles string   // directory for profiles of the worker while it is measured; "": none are taken
 	Progress func(Progress)
 }

@@ -13,7 +13,7 @@ import (
 
 // groups are all scenarios, in the order in which they are measured.
 func (r *runner) groups() []*group {
-	return []*group{r.publish(), r.drain(), r.live(), r.fanOut(), r.idle(), r.controlPlane(), r.failover()}
+	return []*group{r.publish(), r.publishMQTT(), r.drain(), r.live(), r.liveMQTT(), r.webhooks(), r.fanOut(), r.idle(), r.controlPlane(), r.failover()}
 }
 
 // cells are the served cells of the matrix with one of the entrypoints.
@@ -175,6 +175,7 @@ func (r *runner) drains(c qos.Cell, topic *string, took time.Duration) *scenario
 		return nil
 	}
 	var url string
+	runs := 0
 	s.run = func(ctx context.Context) (_ Sample, err error) {
 		if url == "" {
 			if isKafka(c) {
@@ -189,7 +190,8 @@ func (r *runner) drains(c qos.Cell, topic *string, took time.Duration) *scenario
 			job.URL += "?from=earliest"
 		}
 		if slices.Contains([]qos.Level{qos.AtMostOnce, qos.AtLeastOnce}, c.Level) {
-			job.Client = strings.ReplaceAll(s.name, "/", "-") + "-" + time.Now().UTC().Format("150405")
+			runs++
+			job.Client = identifier(s.name, runs)
 		}
 		return r.measure(ctx, job, r.workerPID(), nil)
 	}

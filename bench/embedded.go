@@ -11,13 +11,14 @@ import (
 	"github.com/sluice-gateway/sluice/bench/stack"
 )
 
-// EmbeddedKafka starts the Kafka that the binary brings along, in a process of its own, and returns its address and what ends it.
-func EmbeddedKafka(ctx context.Context, self string) (addr string, stop func(), err error) {
-	dir, err := os.MkdirTemp("", "sluice-bench-kafka-")
+// Embedded starts a broker that the binary brings along, "kafka" or "mqtt", in a process of its own, and returns its address and
+// what ends it.
+func Embedded(ctx context.Context, self, kind string) (addr string, stop func(), err error) {
+	dir, err := os.MkdirTemp("", "sluice-bench-broker-")
 	if err != nil {
 		return "", nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, stack.ChildCommand[0], "kafka", dir)
+	cmd := exec.CommandContext(ctx, self, stack.ChildCommand[0], kind, dir)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe() // its end is the child's
 	if err != nil {
@@ -38,7 +39,7 @@ func EmbeddedKafka(ctx context.Context, self string) (addr string, stop func(), 
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		stop()
-		return "", nil, fmt.Errorf("start the embedded Kafka: %w", err)
+		return "", nil, fmt.Errorf("start the embedded %s: %w", kind, err)
 	}
 	return strings.TrimSpace(line), stop, nil
 }

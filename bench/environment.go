@@ -19,7 +19,7 @@ func (r *runner) start(ctx context.Context) (err error) {
 	if r.stack, err = r.newStack(ctx, "main", 1); err != nil {
 		return err
 	}
-	var flags []string
+	flags := []string{"--webhook-allow-cidr", "127.0.0.0/8"} // the receivers
 	if r.o.Profiles != "" {
 		flags = append(flags, "--profile-locks")
 	}

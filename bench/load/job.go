@@ -5,6 +5,7 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ const (
 	Produce  = "produce"  // produce to Kafka
 	Consume  = "consume"  // consume from Kafka
 	Requests = "requests" // send the same request to many paths
+	Receive  = "receive"  // receive webhooks
 )
 
 // Forms of a stream.
@@ -35,6 +37,7 @@ type Job struct {
 	Do      string        `json:"do"`
 	URL     string        `json:"url,omitempty"`
 	Brokers []string      `json:"brokers,omitempty"`
+	MQTT    bool          `json:"mqtt,omitempty"` // Brokers and Topic are of MQTT
 	Topic   string        `json:"topic,omitempty"`
 	Form    string        `json:"form,omitempty"`
 	Listen  string        `json:"listen,omitempty"`
@@ -55,6 +58,8 @@ type Job struct {
 	Sources int           `json:"sources,omitempty"` // 127.0.0.x addresses to connect from
 	Paths   int           `json:"paths,omitempty"`   // of Requests: the URL's %d counts through them
 }
+
+func (j Job) patience() time.Duration { return cmp.Or(j.Quiet, quiet) }
 
 // Outcome is what came of a job.
 type Outcome struct {
@@ -141,7 +146,7 @@ func (t Tell) await(ctx context.Context) error {
 }
 
 var jobs = map[string]func(context.Context, Job, Tell) (Outcome, error){
-	Post: post, Stream: stream, Page: page, Idle: idle, Produce: produce, Consume: consume, Requests: requests,
+	Post: post, Stream: stream, Page: page, Idle: idle, Produce: produce, Consume: consume, Requests: requests, Receive: receive,
 }
 
 // Run does a job.

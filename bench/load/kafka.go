@@ -19,11 +19,8 @@ type topicLog struct {
 	from   kadm.ListedOffsets
 }
 
-// openLog remembers where the topic ends; nil: the job has none.
+// openLog remembers where the topic ends.
 func openLog(ctx context.Context, job Job) (*topicLog, error) {
-	if job.Topic == "" {
-		return nil, nil //nolint:nilnil // no topic is a valid job
-	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(job.Brokers...))
 	if err != nil {
 		return nil, err
@@ -36,17 +33,10 @@ func openLog(ctx context.Context, job Job) (*topicLog, error) {
 	return &topicLog{job, client, from}, nil
 }
 
-func (l *topicLog) close() {
-	if l != nil {
-		l.client.Close()
-	}
-}
+func (l *topicLog) close() { l.client.Close() }
 
-// numbers reads the numbers of all that was stored since openLog, then has the broker forget it; nil: there is no topic.
-func (l *topicLog) numbers(ctx context.Context) (*Set, error) {
-	if l == nil {
-		return nil, nil //nolint:nilnil // see openLog
-	}
+// numbers reads the numbers of all that was stored since openLog, then has the broker forget it.
+func (l *topicLog) numbers(ctx context.Context, _ int64) (*Set, error) {
 	admin := kadm.NewClient(l.client)
 	to, err := admin.ListEndOffsets(ctx, l.job.Topic)
 	if err := errors.Join(err, to.Error()); err != nil {
@@ -110,6 +100,9 @@ func readRange(ctx context.Context, job Job, starts map[int32]kgo.Offset, ends m
 // produce sends Total records, or what For allows, at Rate or as fast as it goes. With Clients, so many callers each wait for
 // their record's acknowledgement; without, records follow each other and the client batches them.
 func produce(ctx context.Context, job Job, tell Tell) (Outcome, error) {
+	if job.MQTT {
+		return produceMQTT(ctx, job, tell)
+	}
 	opts := []kgo.Opt{kgo.SeedBrokers(job.Brokers...), kgo.DefaultProduceTopic(job.Topic), kgo.MaxBufferedRecords(10_000),
 		kgo.ProducerBatchCompression(kgo.NoCompression())}
 	if job.Clients > 0 || job.Rate > 0 {
@@ -210,6 +203,9 @@ func (p *producer) pipeline(ctx context.Context) error {
 
 // consume reads Total records from the topic's start, or, Live, those that are yet to come.
 func consume(ctx context.Context, job Job, tell Tell) (Outcome, error) {
+	if job.MQTT {
+		return consumeMQTT(ctx, job, tell)
+	}
 	opts := []kgo.Opt{kgo.SeedBrokers(job.Brokers...)}
 	if job.Live {
 		log, err := openLog(ctx, job)

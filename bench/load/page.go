@@ -27,35 +27,41 @@ func page(ctx context.Context, job Job, tell Tell) (Outcome, error) {
 			address += "?cursor=" + url.QueryEscape(cursor)
 		}
 		var err error
-		if body, err = fetch(ctx, client, address, body[:0]); err != nil {
+		if body, err = fetch(ctx, client, job, address, body[:0]); err != nil {
 			return Outcome{}, fmt.Errorf("after %d of %d messages: %w", count, job.Total, err)
 		}
 		before := count
 		count += contents(body, set)
 		if count > before {
 			progress = time.Now()
-		} else if time.Since(progress) > quiet {
+		} else if time.Since(progress) > job.patience() {
 			break
 		}
 		if next, ok := member(body, `"nextCursor":"`); ok {
 			cursor = next
 		}
 	}
-	out := Outcome{Messages: count, Seconds: time.Since(start).Seconds(), Sent: job.Total, Delivered: count}
+	// The last page of an endpoint that never ends may hold more than was asked for.
+	out := Outcome{Messages: count, Seconds: time.Since(start).Seconds(), Sent: job.Total, Delivered: min(count, job.Total)}
 	if !job.Same {
 		out.Messages, out.Delivered, out.Duplicated = set.Len(), set.Len(), set.Again()
 	}
-	out.Lost = max(job.Total-out.Delivered, 0)
+	if !job.Lossy {
+		out.Lost = max(job.Total-out.Delivered, 0)
+	}
 	tell.Say(Measured, "")
 	return out, nil
 }
 
-func fetch(ctx context.Context, client *http.Client, address string, body []byte) ([]byte, error) {
+func fetch(ctx context.Context, client *http.Client, job Job, address string, body []byte) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Accept", "application/json")
+	if job.Client != "" {
+		req.Header.Set("X-Gravitee-Client-Identifier", job.Client)
+	}
 	res, err := client.Do(req)
 	if err != nil {
 		return nil, err

@@ -35,7 +35,7 @@ func post(ctx context.Context, job Job, tell Tell) (Outcome, error) {
 	p := &poster{job: job, client: &fasthttp.HostClient{Addr: string(uri.Host()), MaxConns: job.Clients, ReadTimeout: time.Minute, WriteTimeout: time.Minute,
 		MaxIdemponentCallAttempts: 1, RetryIfErr: func(*fasthttp.Request, int, error) (bool, bool) { return false, false }}}
 	defer p.client.CloseIdleConnections()
-	log, err := openLog(ctx, job)
+	log, err := stored(ctx, job)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -52,19 +52,43 @@ func post(ctx context.Context, job Job, tell Tell) (Outcome, error) {
 	if job.Rate > 0 {
 		out.Latency = summary(p.open(ctx))
 	}
-	stored, err := log.numbers(ctx)
+	found, err := log.numbers(ctx, p.acked.Len())
 	if err != nil {
 		return out, err
 	}
 	out.Sent, out.Failed, out.Delivered = p.sent.Load(), p.failed.Load(), p.acked.Len()
-	if stored != nil {
-		out.Delivered, out.Lost, out.Duplicated = stored.Len(), p.acked.Missing(stored), stored.Again()
+	if found != nil {
+		out.Delivered, out.Lost, out.Duplicated = found.size(), p.acked.Missing(found), found.Again()
 	}
 	if err := p.first.Load(); err != nil {
 		out.FirstError = (*err).Error()
 	}
 	return out, ctx.Err()
 }
+
+// memory is where messages are looked for after they were taken.
+type memory interface {
+	// numbers returns those that are there; nil: nothing is kept. So many are expected.
+	numbers(ctx context.Context, want int64) (*Set, error)
+	close()
+}
+
+// stored opens what keeps a job's messages.
+func stored(ctx context.Context, job Job) (memory, error) {
+	switch {
+	case job.Topic == "":
+		return nothing{}, nil
+	case job.MQTT:
+		return listenMQTT(ctx, job, nil)
+	}
+	return openLog(ctx, job)
+}
+
+// nothing keeps no message.
+type nothing struct{}
+
+func (nothing) numbers(context.Context, int64) (*Set, error) { return nil, nil } //nolint:nilnil // as memory says
+func (nothing) close()                                       {}
 
 // closed has every connection send without pause for so long.
 func (p *poster) closed(ctx context.Context, long time.Duration) time.Duration {

@@ -91,6 +91,13 @@ func (s *Set) add(number int64) bool {
 	return true
 }
 
+// size is Len while others add.
+func (s *Set) size() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.one
+}
+
 // Len is how many numbers were seen, Again how many of the times were not the first.
 func (s *Set) Len() int64   { return s.one }
 func (s *Set) Again() int64 { return s.again }

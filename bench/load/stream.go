@@ -3,7 +3,6 @@ package load
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -246,7 +245,7 @@ func (s *streams) read(ctx context.Context) error {
 	}
 	ended := make(chan struct{})
 	go func() { wg.Wait(); close(ended) }()
-	patience := cmp.Or(s.job.Quiet, quiet)
+	patience := s.job.patience()
 	tick := time.NewTicker(patience / 8)
 	defer tick.Stop()
 	for {

@@ -253,6 +253,15 @@ func readToken(path string) (string, error) {
 	return string(bytes.TrimSpace(b)), err
 }
 
+// FreeAddr is a loopback address that nobody listens on.
+func FreeAddr() (string, error) {
+	addrs, err := freeAddrs(1)
+	if err != nil {
+		return "", err
+	}
+	return addrs[0], nil
+}
+
 // freeAddrs finds n loopback addresses that nobody listens on. They are held until all are found, so that they differ.
 func freeAddrs(n int) ([]string, error) {
 	var out []string

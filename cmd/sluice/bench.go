@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -18,8 +19,8 @@ import (
 
 type benchFlags struct {
 	bench.Settings
-	kafka, out, html, format, profiles string
-	smoke                              bool
+	kafka, mqtt, out, html, format, profiles string
+	smoke                                    bool
 }
 
 func newBench() *cobra.Command {
@@ -36,13 +37,14 @@ func newBench() *cobra.Command {
 		},
 	}
 	f.register(cmd)
-	cmd.AddCommand(newBenchList(), newBenchCompare(), newBenchReport(), newBenchChild(), newBenchKafka())
+	cmd.AddCommand(newBenchList(), newBenchCompare(), newBenchReport(), newBenchChild(), newBenchBroker("kafka", benchKafka), newBenchBroker("mqtt", benchMQTT))
 	return cmd
 }
 
 func (f *benchFlags) register(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.kafka, "kafka", "", "measure on this Kafka, host:port,... (default: an embedded one, which is for development)")
+	fl.StringVar(&f.mqtt, "mqtt", "", "measure on this MQTT broker, host:port (default: an embedded one, which is for development)")
 	fl.StringVar(&f.Only, "only", f.Only, "regular expression: measure the scenarios that match, and their limits")
 	fl.IntVar(&f.Repetitions, "repetitions", f.Repetitions, "how often each is measured")
 	fl.DurationVar(&f.Duration, "duration", f.Duration, "length of what is measured by time")
@@ -82,22 +84,42 @@ func (f *benchFlags) run(ctx context.Context, out, progress io.Writer) error {
 		}
 	}
 	bar := newProgress(progress)
-	o := bench.Options{Settings: settings, Self: self, Profiles: f.profiles, Kafka: fields(f.kafka), Progress: bar.show}
-	if len(o.Kafka) == 0 {
-		addr, stop, err := bench.EmbeddedKafka(ctx, self)
-		if err != nil {
-			return err
-		}
-		defer stop()
-		o.Kafka, o.Embedded = []string{addr}, true
-		fmt.Fprintln(progress, "no --kafka: measuring on the embedded one, which is for development; a real Kafka has other figures")
+	o := bench.Options{Settings: settings, Self: self, Profiles: f.profiles, Kafka: fields(f.kafka), MQTT: f.mqtt, Progress: bar.show}
+	stop, err := f.brokers(ctx, &o, progress)
+	if err != nil {
+		return err
 	}
+	defer stop()
 	result, err := bench.Run(ctx, o)
 	bar.end()
 	if result != nil {
 		err = errors.Join(err, f.tell(out, result))
 	}
 	return err
+}
+
+// brokers starts the embedded ones for those that are not given.
+func (f *benchFlags) brokers(ctx context.Context, o *bench.Options, progress io.Writer) (stop func(), err error) {
+	stop = func() {}
+	for _, kind := range []string{"kafka", "mqtt"} {
+		if kind == "kafka" && len(o.Kafka) > 0 || kind == "mqtt" && o.MQTT != "" {
+			continue
+		}
+		addr, end, err := bench.Embedded(ctx, o.Self, kind)
+		if err != nil {
+			stop()
+			return nil, err
+		}
+		before := stop
+		stop = func() { end(); before() }
+		if o.Embedded = true; kind == "kafka" {
+			o.Kafka = []string{addr}
+		} else {
+			o.MQTT = addr
+		}
+		fmt.Fprintf(progress, "no --%s: measuring on the embedded one, which is for development; a real broker has other figures\n", kind)
+	}
+	return stop, nil
 }
 
 // tell writes the result wherever it was asked for, also where the run failed: what was measured says why.
@@ -166,16 +188,33 @@ func newBenchChild() *cobra.Command {
 		}}
 }
 
-func newBenchKafka() *cobra.Command {
-	return &cobra.Command{Use: "kafka DIR", Hidden: true, Args: cobra.ExactArgs(1), Short: "Run the embedded Kafka until standard input ends",
+// newBenchBroker runs an embedded broker for sluice bench, in a process of its own, until standard input ends.
+func newBenchBroker(kind string, start func(dir string) (addr string, serve func(context.Context) error, err error)) *cobra.Command {
+	return &cobra.Command{Use: kind + " DIR", Hidden: true, Args: cobra.ExactArgs(1), Short: "Run the embedded " + kind + " broker until standard input ends",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			k, err := embedded.NewKafka(args[0])
+			addr, serve, err := start(args[0])
 			if err != nil {
 				return err
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), k.Addr())
+			fmt.Fprintln(cmd.OutOrStdout(), addr)
 			ctx, cancel := context.WithCancel(cmd.Context())
 			go func() { _, _ = io.Copy(io.Discard, cmd.InOrStdin()); cancel() }() // ends with standard input, which is the process's own
-			return k.Run(ctx)
+			return serve(ctx)
 		}}
+}
+
+func benchKafka(dir string) (string, func(context.Context) error, error) {
+	k, err := embedded.NewKafka(dir)
+	if err != nil {
+		return "", nil, err
+	}
+	return k.Addr(), k.Run, nil
+}
+
+func benchMQTT(string) (string, func(context.Context) error, error) {
+	m, err := embedded.NewMQTT(slog.New(slog.DiscardHandler))
+	if err != nil {
+		return "", nil, err
+	}
+	return m.Addr(), m.Run, nil
 }

@@ -1,7 +1,7 @@
-// Command withbrokers runs another command beside real brokers, and ends them after it: {kafka} in its words becomes the
-// address of an Apache Kafka, set up for throughput.
+// Command withbrokers runs another command beside real brokers, and ends them after it: in its words {kafka} becomes the
+// address of an Apache Kafka, set up for throughput, and {mqtt} that of a Mosquitto.
 //
-//	go run ./test/tools/withbrokers bin/sluice bench --kafka {kafka}
+//	go run ./test/tools/withbrokers bin/sluice bench --kafka {kafka} --mqtt {mqtt}
 package main
 
 import (
@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -40,13 +41,24 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	kafka, err := brokers.NewKafka(ctx, dir, brokers.KafkaConfig{Throughput: true, HeapMB: 1024})
+	for _, broker := range []string{"kafka", "mosquitto"} {
+		if err := os.Mkdir(filepath.Join(dir, broker), 0o755); err != nil {
+			return err
+		}
+	}
+	kafka, err := brokers.NewKafka(ctx, filepath.Join(dir, "kafka"), brokers.KafkaConfig{Throughput: true, HeapMB: 1024})
 	if err != nil {
 		return err
 	}
 	defer kafka.Close()
+	mosquitto, err := brokers.NewMosquitto(ctx, filepath.Join(dir, "mosquitto"), brokers.MosquittoConfig{})
+	if err != nil {
+		return err
+	}
+	defer mosquitto.Close()
+	addrs := strings.NewReplacer("{kafka}", kafka.Addr(), "{mqtt}", mosquitto.Addr())
 	for i := range args {
-		args[i] = strings.ReplaceAll(args[i], "{kafka}", kafka.Addr())
+		args[i] = addrs.Replace(args[i])
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
