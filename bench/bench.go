@@ -30,16 +30,17 @@ type Settings struct {
 	Idle        int           `json:"idle"`       // connections
 	APIs        int           `json:"apis"`       // of the control plane
 	Workers     int           `json:"workers"`    // that report
+	Aliases     bool          `json:"aliases"`    // types under their other names too, which are the same connectors
 	WarmUp      time.Duration `json:"warmUp"`     // of the broker, before anything is measured: its compiler is busy until then
 }
 
 // Full is what is measured where nobody says otherwise.
 var Full = Settings{Repetitions: 5, Duration: 5 * time.Second, Messages: 200_000, Clients: 64, Size: 1024, Rate: 2000,
-	FanOut: []int{1, 100, 1000, 5000}, Deliveries: 1_000_000, Idle: 10_000, APIs: 10_000, Workers: 3, WarmUp: 15 * time.Second}
+	FanOut: []int{1, 100, 1000, 5000}, Deliveries: 1_000_000, Idle: 10_000, APIs: 10_000, Workers: 3, Aliases: true, WarmUp: 15 * time.Second}
 
 // Smoke is everything once and short: for completeness, not for figures.
-var Smoke = Settings{Repetitions: 1, Duration: time.Second, Messages: 20_000, Clients: 64, Size: 1024, Rate: 500,
-	FanOut: []int{1, 100}, Deliveries: 50_000, Idle: 500, APIs: 200, Workers: 2, WarmUp: time.Second}
+var Smoke = Settings{Repetitions: 1, Duration: 300 * time.Millisecond, Messages: 5000, Clients: 64, Size: 1024, Rate: 500,
+	FanOut: []int{1, 100}, Deliveries: 20_000, Idle: 500, APIs: 100, Workers: 2, WarmUp: time.Second}
 
 // Options is one run.
 type Options struct {

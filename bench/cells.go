@@ -17,9 +17,12 @@ func (r *runner) groups() []*group {
 }
 
 // cells are the served cells of the matrix with one of the entrypoints.
-func cells(entrypoints ...string) (out []qos.Cell) {
+func (r *runner) cells(entrypoints ...string) (out []qos.Cell) {
 	for _, entrypoint := range entrypoints {
 		for _, endpoint := range qos.Endpoints() {
+			if !r.o.Aliases && (isAlias(entrypoint) || isAlias(endpoint)) {
+				continue
+			}
 			for _, level := range qos.Levels() {
 				if c := qos.Lookup(entrypoint, endpoint, level); c.Origin != qos.Refused {
 					out = append(out, c)
@@ -29,6 +32,9 @@ func cells(entrypoints ...string) (out []qos.Cell) {
 	}
 	return out
 }
+
+// isAlias tells whether a type is another name of the one without the ending.
+func isAlias(name string) bool { return strings.HasSuffix(name, "-advanced") }
 
 func nameOf(c qos.Cell) string {
 	return strings.Join([]string{c.Entrypoint, c.Endpoint, c.Level.String()}, "/")
@@ -88,7 +94,7 @@ func (r *runner) publish() *group {
 		{name: limitGlueLinger, title: "the same, lingering 500 µs", unit: PerSecond, limit: true, guess: took, run: glue(glueLinger, false)},
 		{name: limitGlueSingle, title: "the same, one request in flight, not idempotent", unit: PerSecond, limit: true, guess: took, run: glue(0, true)},
 	}
-	for _, c := range cells("http-post") {
+	for _, c := range r.cells("http-post") {
 		s := &scenario{name: nameOf(c), title: "POST to " + c.Endpoint + ", " + c.Level.String(), unit: PerSecond, against: glues, guess: took}
 		a := api{path: "/bench/" + s.name, entrypoint: c.Entrypoint, level: c.Level.String(), endpoint: c.Endpoint}
 		switch {
@@ -147,7 +153,7 @@ func (r *runner) drain() *group {
 		{name: limitSSE, title: "prepared events to one client", unit: PerSecond, limit: true, guess: took, run: frames(load.SSE)},
 		{name: limitWebSocket, title: "prepared WebSocket frames to one client", unit: PerSecond, limit: true, guess: took, run: frames(load.WebSocket)},
 	}
-	for _, c := range cells("http-get", "sse", "sse-advanced", "websocket") {
+	for _, c := range r.cells("http-get", "sse", "sse-advanced", "websocket") {
 		if s := r.drains(c, &topic, took); s != nil {
 			g.cases = append(g.cases, s)
 		}
@@ -220,8 +226,8 @@ func (r *runner) live() *group {
 	g.cases = []*scenario{{name: limitFetch, title: "franz-go producing and consuming alone", unit: Millis, limit: true, guess: took, run: func(ctx context.Context) (Sample, error) {
 		return byLatency(r.measure(ctx, load.Job{Do: load.Consume, Brokers: r.o.Kafka, Topic: topic, Total: total, Live: true}, nil, produced()))
 	}}}
-	add := func(c qos.Cell, name string, resume bool, beside func(id string) during) {
-		s := &scenario{name: name, title: c.Endpoint + " to " + c.Entrypoint + ", produced to delivered, " + c.Level.String(), unit: Millis, against: []string{limitFetch}, guess: took}
+	add := func(c qos.Cell, name, title string, resume bool, beside func(id string) during) {
+		s := &scenario{name: name, title: c.Endpoint + " to " + c.Entrypoint + ", produced to delivered, " + c.Level.String() + title, unit: Millis, against: []string{limitFetch}, guess: took}
 		var id, url string
 		s.run = func(ctx context.Context) (_ Sample, err error) {
 			if url == "" {
@@ -235,13 +241,13 @@ func (r *runner) live() *group {
 		}
 		g.cases = append(g.cases, s)
 	}
-	for _, c := range cells("sse", "sse-advanced", "websocket") {
+	for _, c := range r.cells("sse", "sse-advanced", "websocket") {
 		if isKafka(c) {
-			add(c, "live/"+nameOf(c), false, func(string) during { return nil })
+			add(c, "live/"+nameOf(c), "", false, func(string) during { return nil })
 		}
 	}
 	if c := qos.Lookup("sse", "kafka", qos.Auto); c.Origin != qos.Refused {
-		add(c, "redeploy/"+nameOf(c), true, r.redeploying)
+		add(c, "redeploy/"+nameOf(c), ", deployed four times a second", true, r.redeploying)
 	}
 	return g
 }

@@ -40,7 +40,7 @@ func (r *runner) publishMQTT() *group {
 		run: func(ctx context.Context) (Sample, error) {
 			return r.measure(ctx, r.onTopic("bench/publish/limit", load.Job{Do: load.Produce, Clients: r.o.Clients, For: r.o.Duration}), nil, nil)
 		}}}}
-	for _, c := range cells("http-post") {
+	for _, c := range r.cells("http-post") {
 		if !isMQTT(c) {
 			continue
 		}
@@ -73,7 +73,7 @@ func (r *runner) liveMQTT() *group {
 		const topic = "bench/live/limit"
 		return byLatency(r.measure(ctx, r.onTopic(topic, load.Job{Do: load.Consume, Total: total}), nil, produced(topic)))
 	}}}}
-	for _, c := range cells("http-get", "sse", "sse-advanced", "websocket") {
+	for _, c := range r.cells("http-get", "sse", "sse-advanced", "websocket") {
 		if isMQTT(c) {
 			g.cases = append(g.cases, r.liveCell(c, total, took, produced))
 		}

@@ -36,7 +36,7 @@ func (r *runner) webhooks() *group {
 	g.cases = []*scenario{{name: limitCaller, title: "fasthttp's client posting to the receiver", unit: PerSecond, limit: true, guess: r.o.Duration * 3 / 2, run: func(ctx context.Context) (Sample, error) {
 		return r.limited(load.Job{Do: "serve-http"}, load.Job{Do: load.Post, Clients: hookConcurrency, Size: r.o.Size, Warm: r.o.Duration / 5, For: r.o.Duration})(ctx)
 	}}}
-	for _, c := range cells("webhook", "webhook-advanced") {
+	for _, c := range r.cells("webhook", "webhook-advanced") {
 		g.cases = append(g.cases, r.webhook(c, &backlog, total, took))
 	}
 	return g

@@ -13,7 +13,7 @@ import (
 
 func sample() *bench.Result {
 	limit := &bench.Series{Name: "limit/x", Title: "plain <x>", Group: "publish", Unit: bench.PerSecond, Limit: true}
-	ours := &bench.Series{Name: "x", Title: "through sluice", Group: "publish", Unit: bench.PerSecond, Against: []string{"limit/x"}, Ratios: []float64{0.5, 0.7, 0.6}}
+	ours := &bench.Series{Name: "http-post/kafka/auto", Title: "through sluice", Group: "publish", Unit: bench.PerSecond, Against: []string{"limit/x"}, Ratios: []float64{0.5, 0.7, 0.6}}
 	for i := range 3 {
 		s := bench.Sample{Value: float64(1000 * (i + 1)), Cost: map[string]bench.Cost{"worker": {CPUMicros: 12.34}}}
 		s.Sent, s.Delivered = 10, 10

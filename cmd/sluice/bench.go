@@ -57,6 +57,7 @@ func (f *benchFlags) register(cmd *cobra.Command) {
 	fl.IntVar(&f.Idle, "idle", f.Idle, "idle connections")
 	fl.IntVar(&f.APIs, "apis", f.APIs, "APIs of the control plane that is measured")
 	fl.IntVar(&f.Workers, "workers", f.Workers, "workers that report to it")
+	fl.BoolVar(&f.Aliases, "aliases", f.Aliases, "measure types under their other names (kafka-advanced) too, which are the same connectors")
 	fl.DurationVar(&f.WarmUp, "warm-up", f.WarmUp, "how long the broker is kept busy before anything is measured")
 	fl.BoolVar(&f.smoke, "smoke", false, "everything once and short: tells whether it is complete, not how fast it is")
 	fl.StringVar(&f.out, "out", "", "store the result in this file, for sluice bench compare and report")
