@@ -163,8 +163,10 @@ func (p *proofs) hand(m mark) {
 	p.handed = append(p.handed, m)
 }
 
+// through takes the oldest of that place: where a partition left and came back, a message may have been handed out twice, and
+// the proof is of the first. What lies between the two is not proved.
 func (p *proofs) through(m mark) bool {
-	for i := len(p.handed) - 1; i >= p.head; i-- {
+	for i := p.head; i < len(p.handed); i++ {
 		if p.handed[i] != m {
 			continue
 		}
