@@ -68,11 +68,14 @@ func (f *feed) Next(o *eventloop.Output) eventloop.State {
 
 func (f *feed) Written() {}
 
-func (f *feed) Input(p []byte) error {
-	if f.got.Write(p); bytes.Contains(f.got.Bytes(), []byte("bad")) {
-		return errBad
+func (f *feed) Input(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, io.EOF
 	}
-	return nil
+	if f.got.Write(p); bytes.Contains(f.got.Bytes(), []byte("bad")) {
+		return 0, errBad
+	}
+	return len(p), nil
 }
 
 var errBad = errors.New("bad input")

@@ -3,6 +3,7 @@ package sse
 import (
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -144,11 +145,14 @@ const maxIgnored = 64 << 10
 var errTalks = errors.New("the client sends on a connection that only receives")
 
 // Input implements eventloop.Handler.
-func (s *stream) Input(p []byte) error {
-	if s.ignored += len(p); s.ignored > maxIgnored {
-		return errTalks
+func (s *stream) Input(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, io.EOF // who sends nothing more has left, as clients of streams are
 	}
-	return nil
+	if s.ignored += len(p); s.ignored > maxIgnored {
+		return 0, errTalks
+	}
+	return len(p), nil
 }
 
 // Ended implements eventloop.Handler. What is left may wait for the broker, so it gets a goroutine, which the member
