@@ -90,7 +90,7 @@ func (b *blocking) drive() error {
 	var o Output
 	for !c.cut.Load() {
 		c.queued.Store(false)
-		o.reset(time.Now())
+		o.Reset(time.Now())
 		state, err := b.next(&o)
 		if err != nil {
 			return err

@@ -48,7 +48,7 @@ func (p *poller) drive(c *Conn, now time.Time) {
 	}
 	c.queued.Store(false)
 	o := &p.out
-	o.reset(now)
+	o.Reset(now)
 	state := c.h.Next(o)
 	if !p.write(c, o, now) {
 		c.closing = state == Close

@@ -102,7 +102,8 @@ func (o *Output) Commit(b []byte) {
 // maxKept bounds the scratch memory that is kept between calls, in bytes.
 const maxKept = 256 << 10
 
-func (o *Output) reset(now time.Time) {
+// Reset empties o for a call at the time given. It is for who calls handlers.
+func (o *Output) Reset(now time.Time) {
 	clear(o.pieces)
 	o.pieces = o.pieces[:0]
 	if cap(o.scratch) > maxKept {

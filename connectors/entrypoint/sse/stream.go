@@ -38,7 +38,6 @@ type stream struct {
 	out        httpfront.Stream
 	framer     framer
 	receipts   *httpfront.Receipts // under at-least-once; else nil
-	stop       func() bool         // of the wake at the API's end
 
 	head    []byte    // status line, headers and the first event, until they are sent
 	silent  time.Time // since when nothing was sent
@@ -75,7 +74,6 @@ func (s *stream) serve(c net.Conn) {
 		s.receipts = httpfront.NewReceipts(s.nc)
 	}
 	s.member.Attach(&s.conn)
-	s.stop = context.AfterFunc(s.ctx, s.conn.Wake)
 	s.entrypoint.loop.Add(&s.conn, s.nc, s, eventloop.Options{WriteTimeout: s.entrypoint.writeTimeout, Input: true})
 }
 
@@ -159,7 +157,6 @@ func (s *stream) Input(p []byte) (int, error) {
 // stands for.
 func (s *stream) Ended(error) {
 	go func() {
-		s.stop()
 		if s.receipts != nil { // what was acknowledged before the end counts; what was not comes again
 			s.proven(s.receipts.Proven(time.Now()))
 		}
