@@ -68,9 +68,13 @@ func (p *poller) drive(c *Conn, now time.Time) {
 
 // again queues c behind the others.
 func (p *poller) again(c *Conn) {
-	if c.queued.Swap(true) {
-		return
+	if !c.queued.Swap(true) {
+		p.later(c)
 	}
+}
+
+// later has drive called in the next round.
+func (p *poller) later(c *Conn) {
 	p.mu.Lock()
 	p.ready = append(p.ready, c)
 	p.mu.Unlock()
@@ -200,7 +204,7 @@ func (p *poller) read(c *Conn, over bool) {
 		}
 	}
 	c.input = true // the others first
-	p.again(c)
+	p.later(c)     // not again: where this is a wake's drive, queued stands for that wake
 }
 
 // give hands input to the handler; false: it takes no more now, or the connection has ended.
