@@ -40,6 +40,7 @@ type stream struct {
 	receipts   *httpfront.Receipts // under at-least-once; else nil
 
 	head    []byte    // status line, headers and the first event, until they are sent
+	keeps   bool      // the client may send its next request on this connection
 	silent  time.Time // since when nothing was sent
 	ignored int       // bytes that the client sent
 }
@@ -52,7 +53,7 @@ func (s *stream) begin(sub connectors.Subscription, fctx *fasthttp.RequestCtx) {
 	fctx.SetStatusCode(fasthttp.StatusOK)
 	h.SetContentType("text/event-stream;charset=UTF-8")
 	h.Set(fasthttp.HeaderCacheControl, "no-cache")
-	if s.framer.chunked && !fctx.Request.Header.ConnectionClose() {
+	if s.keeps = s.framer.chunked && !fctx.Request.Header.ConnectionClose(); s.keeps {
 		h.Set(fasthttp.HeaderConnection, "keep-alive")
 	} else {
 		h.SetConnectionClose()
@@ -155,18 +156,24 @@ func (s *stream) Input(p []byte) (int, error) {
 
 // Ended implements eventloop.Handler. What is left may wait for the broker, so it gets a goroutine, which the member
 // stands for.
-func (s *stream) Ended(error) {
-	go func() {
-		if s.receipts != nil { // what was acknowledged before the end counts; what was not comes again
-			s.proven(s.receipts.Proven(time.Now()))
-		}
-		closing, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), closeTimeout)
-		s.sub.Close(closing)
-		cancel()
+func (s *stream) Ended(err error) {
+	go s.finish(err == nil)
+}
+
+// finish ends what belongs to the stream. whole: the response was written to its end, so that the connection, as its head
+// promised, serves the client's next request, unless that came too early and was passed over.
+func (s *stream) finish(whole bool) {
+	if s.receipts != nil { // what was acknowledged before the end counts; what was not comes again
+		s.proven(s.receipts.Proven(time.Now()))
+	}
+	closing, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), closeTimeout)
+	s.sub.Close(closing)
+	cancel()
+	if !whole || !s.keeps || s.ignored > 0 || s.nc.SetDeadline(time.Time{}) != nil || !s.exchange.Reuse(s.nc) {
 		_ = s.nc.Close()
-		s.exchange.End()
-		s.member.Leave()
-	}()
+	}
+	s.exchange.End()
+	s.member.Leave()
 }
 
 // appendRetry appends a random reconnection time.
