@@ -35,8 +35,6 @@ func TestBadInput_NothingIsStored(t *testing.T) {
 		"unknown connector": {edit(`"type":"http-post"`, `"type":"http-pots"`), 400, []string{"http-pots", "http-post", "/listeners/0/entrypoints/0/type"}},
 		"duplicate path":    {edit(`[{"path":"/ok"}]`, `[{"path":"/ok"},{"path":"/ok/"}]`), 400, []string{"/listeners/0/paths/1", "duplicated"}},
 		"unsupported qos":   {edit(`"AUTO"`, `"AT_LEAST_ONCE"`), 400, []string{"at-least-once is not possible between http-post and kafka; choose one of: none, auto"}},
-		"qos to come": {strings.Replace(edit(`"AUTO"`, `"AT_LEAST_ONCE"`), `"type":"http-post"`, `"type":"sse"`, 1), 400,
-			[]string{"at-least-once between sse and kafka is not served yet by this version; choose one of: none, auto"}},
 		"two at once":       {strings.Replace(edit(`"AUTO"`, `"SOMETIMES"`), `"type":"http-post"`, `"type":"http-pots"`, 1), 400, []string{"http-pots", "SOMETIMES"}},
 		"missing bootstrap": {edit(`"bootstrapServers":"127.0.0.1:9"`, `"bootstrapServer":"127.0.0.1:9"`), 400, []string{"bootstrapServers"}},
 	} {

@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-gateway/sluice/bench/load"
 	"github.com/sluice-gateway/sluice/test/process"
 )
 
@@ -68,8 +67,8 @@ func TestLeak_PostsAndReconnectingStreams(t *testing.T) {
 	deploy(t, dev, apiOf(t, t.Name(), "/leak", kafka.Addr(), topic, entrypoint("http-post", "AUTO", nil), entrypoint("sse", "AUTO", nil)))
 	work := func(posts int64, streams int) {
 		body := []byte(strings.Repeat("x", 100))
-		if r := load.Post(ctx, dev.Gateway+"/leak", body, 64, posts, http.StatusAccepted); r.OK != posts {
-			t.Fatalf("%d of %d POSTs went well: %v", r.OK, posts, r.FirstErr)
+		if ok, err := postMany(dev.Gateway+"/leak", body, 64, posts, http.StatusAccepted); ok != posts {
+			t.Fatalf("%d of %d POSTs went well: %v", ok, posts, err)
 		}
 		reconnect(t, dev.Gateway, "/leak", streams)
 	}

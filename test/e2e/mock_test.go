@@ -37,7 +37,11 @@ func TestMock_StreamsByLevel(t *testing.T) {
 				deploy(t, dev, mockOf(t, path, entrypoint(kind, level, nil)))
 				last := -1 // the last message that the client has
 				for connection := range 3 {
-					s := openSSE(t.Context(), t, dev.Gateway+path, clientHeader, "me")
+					headers := []string{clientHeader, "me"}
+					if level == "AT_LEAST_ONCE" && last >= 0 { // its TCP may have taken more than it read, and that counts as received
+						headers = append(headers, "Last-Event-ID", strconv.Itoa(last))
+					}
+					s := openSSE(t.Context(), t, dev.Gateway+path, headers...)
 					for i := range 5 {
 						e, err := s.nextMessage()
 						if err != nil {
@@ -50,7 +54,7 @@ func TestMock_StreamsByLevel(t *testing.T) {
 						switch {
 						case i > 0 && id != last+1:
 							t.Errorf("connection %d: %d after %d", connection, id, last)
-						case level == "AT_LEAST_ONCE" && id > last+1:
+						case level == "AT_LEAST_ONCE" && id != last+1:
 							t.Errorf("connection %d begins with %d, the client has %d", connection, id, last)
 						case level == "AT_MOST_ONCE" && id <= last:
 							t.Errorf("connection %d begins with %d again", connection, id)

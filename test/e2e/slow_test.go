@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/fasthttp/websocket"
-
-	"github.com/sluice-gateway/sluice/bench/limit"
 )
 
 // TestSlow_WebSocketReaderIsBounded reads 100 KB/s from a topic that is filled at full speed with 400 MB: the worker's
@@ -63,7 +61,7 @@ func TestSlow_WebSocketReaderIsBounded(t *testing.T) {
 			before := footprintOf(ctx, t, dev)
 			most := before.heap
 			filled := make(chan error, 1)
-			go func() { filled <- limit.Fill(ctx, []string{kafka.Addr()}, topic, make([]byte, 1000), total) }()
+			go func() { filled <- fill(ctx, kafka.Addr(), topic, make([]byte, 1000), total) }()
 			for done := false; !done; {
 				select {
 				case err := <-filled:

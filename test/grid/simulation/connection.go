@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -247,7 +248,12 @@ func (s *server) Written() {
 }
 
 // Input implements eventloop.Handler.
-func (s *server) Input([]byte) error { return nil }
+func (s *server) Input(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, io.EOF
+	}
+	return len(p), nil
+}
 
 // Ended implements eventloop.Handler. A worker that died does nothing any more; what it wrote may arrive or not.
 func (s *server) Ended(error) {
