@@ -25,12 +25,20 @@ type tracker = *window.Window
 // records and holes of compaction, are never in the window and so never hold it up.
 type proofs struct {
 	c       *counted
-	handed  []mark // in the order of Poll, from head on
+	handed  []handedOut // in the order of Poll, from head on
 	head    int
+	repeats bool // handed may hold a message twice: of a partition that was begun anew
 	acks    int  // since the last save
 	starved bool // Poll waits for proofs
 	pages   bool // a page is bounded by itself: its proof is the next request
 	next    []message.Message
+}
+
+// handedOut is a message as it was handed out. A partition that is begun anew gets another tracker, so that the receipt of what
+// was handed out before proves nothing of what comes now: the log may be another, and what lies between was not received.
+type handedOut struct {
+	mark
+	track tracker
 }
 
 func (p *proofs) seat(l *lane, from spot) {
@@ -38,7 +46,13 @@ func (p *proofs) seat(l *lane, from spot) {
 	if err != nil { // somebody else's text: what it may say is delivered again
 		ranges = nil
 	}
-	l.track = window.New(from.next, ranges, windowBytes)
+	p.track(l, from.next, ranges)
+}
+
+// track begins a lane at next.
+func (p *proofs) track(l *lane, next int64, ranges []window.Range) {
+	l.track = window.New(next, ranges, windowBytes)
+	p.repeats = p.head < len(p.handed)
 }
 
 func (p *proofs) leave(*lane, bool) {}
@@ -117,7 +131,7 @@ func (p *proofs) take(view []message.Message, marks []mark, bytes *int64, out []
 		size := m.Size()
 		deliver, err := l.track.TrackSized(m.Offset, uint32(size))
 		if errors.Is(err, window.ErrOrder) { // the log was made anew or cut
-			l.track = window.New(m.Offset, nil, windowBytes)
+			p.track(l, m.Offset, nil)
 			deliver, _ = l.track.TrackSized(m.Offset, uint32(size))
 		}
 		l.read, l.handed = marks[i].next, marks[i].next
@@ -128,7 +142,7 @@ func (p *proofs) take(view []message.Message, marks []mark, bytes *int64, out []
 			continue
 		}
 		*bytes -= int64(size)
-		p.hand(marks[i])
+		p.hand(handedOut{marks[i], l.track})
 		if copying {
 			out = append(out, *m)
 		}
@@ -148,40 +162,80 @@ func (p *proofs) wentBack() {
 	vec := p.c.place.vector(nil)
 	for i, l := range p.c.lanes {
 		if l != nil && !l.leaving && vec.at(i) < l.track.Position() {
-			l.track = window.New(vec.at(i), nil, windowBytes)
+			p.track(l, vec.at(i), nil)
 			l.read, l.handed = vec.at(i), vec.at(i)
 		}
 	}
 }
 
 // hand remembers the order of what was handed out, for through.
-func (p *proofs) hand(m mark) {
+func (p *proofs) hand(h handedOut) {
 	if p.head > 0 && len(p.handed) == cap(p.handed) {
 		p.handed = append(p.handed[:0], p.handed[p.head:]...)
 		p.head = 0
 	}
-	p.handed = append(p.handed, m)
+	if p.repeats && len(p.handed)-p.head >= 2*maxUnproven {
+		p.forgetFormer()
+	}
+	p.handed = append(p.handed, h)
+}
+
+// forgetFormer drops what was handed out of partitions as they were before they were begun anew: a client that has not proved
+// it for so long does not.
+func (p *proofs) forgetFormer() {
+	kept := p.handed[:0]
+	for _, h := range p.handed[p.head:] {
+		if l := p.c.lane(h.part); l != nil && l.track == h.track {
+			kept = append(kept, h)
+		}
+	}
+	p.handed, p.head, p.repeats = kept, 0, false
+}
+
+// find looks for a message that was handed out; -1: it was not, or is proved. What is proved is nearly always the last, so that
+// it is looked for from there. Of one that was handed out twice the first is meant: the other may still be under way.
+func (p *proofs) find(m mark) int {
+	if p.repeats {
+		for i := p.head; i < len(p.handed); i++ {
+			if p.handed[i].mark == m {
+				return i
+			}
+		}
+		return -1
+	}
+	for i := len(p.handed) - 1; i >= p.head; i-- {
+		if p.handed[i].mark == m {
+			return i
+		}
+	}
+	return -1
 }
 
 func (p *proofs) through(m mark) bool {
-	for i := len(p.handed) - 1; i >= p.head; i-- {
-		if p.handed[i] != m {
-			continue
-		}
-		for _, before := range p.handed[p.head : i+1] {
-			p.prove(before)
-		}
-		p.head = i + 1
-		return p.proved()
+	at := p.find(m)
+	if at < 0 {
+		return false
 	}
-	return false
+	for _, before := range p.handed[p.head : at+1] {
+		p.prove(before)
+	}
+	p.head = at + 1
+	return p.proved()
 }
 
 func (p *proofs) ack(m mark) bool {
-	p.prove(m)
+	if p.repeats {
+		at := p.find(m)
+		if at < 0 {
+			return false
+		}
+		p.prove(p.handed[at])
+		p.handed[at].part = -1 // the next proof is of the next copy
+	} else if l := p.c.lane(m.part); l != nil {
+		p.prove(handedOut{m, l.track})
+	}
 	for p.head < len(p.handed) {
-		first := p.handed[p.head]
-		if l := p.c.lane(first.part); l != nil && l.track.Position() < first.next {
+		if first := p.handed[p.head]; first.part >= 0 && first.track.Position() < first.next {
 			break
 		}
 		p.head++
@@ -189,9 +243,9 @@ func (p *proofs) ack(m mark) bool {
 	return p.proved()
 }
 
-func (p *proofs) prove(m mark) {
-	if l := p.c.lane(m.part); l != nil {
-		l.track.Ack(m.next - 1)
+func (p *proofs) prove(h handedOut) {
+	if h.part >= 0 {
+		h.track.Ack(h.next - 1)
 		p.acks++
 	}
 }
@@ -199,7 +253,7 @@ func (p *proofs) prove(m mark) {
 // proved tells whether Poll may go on.
 func (p *proofs) proved() bool {
 	if p.head == len(p.handed) {
-		p.handed, p.head = p.handed[:0], 0
+		p.handed, p.head, p.repeats = p.handed[:0], 0, false
 	}
 	if p.acks >= manyAcks {
 		notify(p.c.kick)

@@ -42,7 +42,10 @@ type subscription struct {
 	markMu    sync.Mutex // guards the following
 	delivered vector     // what may be saved
 	dirty     bool
-	handed    [][]mark   // of the views polled and not yet delivered
+	handed    []handed   // the views polled and not yet delivered
+	furthest  vector     // where the last of each partition led
+	round     int        // how often a position went back
+	rounds    vector     // by partition, the round in which its position went back last; nil: none did
 	saveMu    sync.Mutex // one save at a time
 	isClosed  atomic.Bool
 }
