@@ -170,7 +170,7 @@ func (c *counted) AppendCursor(dst []byte) []byte {
 			at = append(at, cursor.Position{Topic: l.at.topic, Partition: l.at.partition, Offset: l.handed - 1})
 		}
 	}
-	return cursor.Append(dst, at, c.place.r.f.e.set.encodeID)
+	return cursor.Append(dst, at, c.place.r.f.encodeID)
 }
 
 // lane returns a partition's lane; nil: it is not ours. The caller holds mu.
@@ -279,7 +279,7 @@ func (c *counted) resume() {
 		l.slot = len(at)
 		at = append(at, cursor.Position{Topic: l.at.topic, Partition: l.at.partition, Offset: l.read - 1})
 	}
-	c.ids.Reset(at, c.place.r.f.e.set.encodeID)
+	c.ids.Reset(at, c.place.r.f.encodeID)
 	c.place.resumeAt(vec)
 }
 

@@ -68,7 +68,9 @@ type Endpoint struct {
 	ended   chan struct{}              // closed when Run takes no more work
 	endOnce sync.Once
 
+	gate     gate
 	producer producer
+	others   producers
 	feeds    feeds
 }
 
@@ -98,7 +100,8 @@ func New(cfg, shared json.RawMessage, env connectors.Env) (*Endpoint, error) {
 	if e.meter = env.Meter; e.meter == nil {
 		e.meter = noop.Meter{}
 	}
-	e.producer.init(e)
+	e.gate.limit = int64(e.limits.ProducerBuffer)
+	e.producer.init(e, set.codec)
 	e.feeds.init(e)
 	return e, nil
 }
@@ -145,7 +148,7 @@ func (e *Endpoint) Run(ctx context.Context) error {
 	drain, cancel := context.WithTimeout(work, e.limits.Drain)
 	defer cancel()
 	e.feeds.save(drain)
-	e.producer.close(drain)
+	e.closeProducers(drain)
 	stop()
 	running.Wait()
 	e.feeds.close()
@@ -171,7 +174,12 @@ func (e *Endpoint) spawn(ctx context.Context, fn func(context.Context)) error {
 
 // Publish implements connectors.Publisher.
 func (e *Endpoint) Publish(ctx context.Context, x *exchange.Exchange, m *message.Message) {
-	e.producer.publish(ctx, x, m)
+	p, fail := e.producerFor(x, m)
+	if fail != nil {
+		m.Done(fail)
+		return
+	}
+	p.publish(ctx, x, m)
 }
 
 // Subscribe implements connectors.Source.

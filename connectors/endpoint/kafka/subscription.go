@@ -223,7 +223,7 @@ func (s *subscription) fellOff(b *batch) {
 // resumeAt places s at vec: in the ring, if that reaches back so far, else behind a catch-up reader.
 func (s *subscription) resumeAt(vec vector) {
 	if s.shares {
-		vec = vec.pad(len(s.r.lay.Load().places))
+		vec = append(vector{}, vec...).pad(len(s.r.lay.Load().places)) // not nil, where there is no partition yet either
 	}
 	if b := s.r.ring.join(vec, true); b != nil {
 		s.setLease(nil)
@@ -280,7 +280,7 @@ func (s *subscription) AppendCursor(dst []byte) []byte {
 	tmp := scratches.Get().(*scratch)
 	tmp.vec = s.vector(tmp.vec)
 	tmp.at = s.cur.lay.positions(tmp.at[:0], tmp.vec)
-	dst = cursor.Append(dst, tmp.at, s.r.f.e.set.encodeID)
+	dst = cursor.Append(dst, tmp.at, s.r.f.encodeID)
 	scratches.Put(tmp)
 	return dst
 }
