@@ -27,11 +27,11 @@ type proofs struct {
 	c       *counted
 	handed  []handedOut // in the order of Poll, from head on
 	head    int
-	repeats bool // handed may hold a message twice: of a partition that was begun anew
-	acks    int  // since the last save
-	starved bool // Poll waits for proofs
-	pages   bool // a page is bounded by itself: its proof is the next request
-	next    []message.Message
+	repeats bool         // handed may hold a message twice: of a partition that was begun anew
+	acks    int          // since the last save
+	starved bool         // Poll waits for proofs
+	pages   bool         // a page is bounded by itself: its proof is the next request
+	next    message.View // what poll read and did not return
 }
 
 // handedOut is a message as it was handed out. A partition that is begun anew gets another tracker, so that the receipt of what
@@ -78,27 +78,27 @@ func (p *proofs) room(most int) (messages int, bytes int64) {
 	return min(most, messages), bytes
 }
 
-func (p *proofs) poll(most int) ([]message.Message, error) {
+func (p *proofs) poll(most int) (message.View, error) {
 	most, bytes := p.room(most)
 	if p.starved = most <= 0 || bytes <= 0; p.starved {
-		return nil, nil
+		return message.View{}, nil
 	}
-	if p.next != nil {
+	if p.next.Len() > 0 {
 		view := p.next
-		p.next = nil
+		p.next = message.View{}
 		return view, nil
 	}
 	place := p.c.place
 	var out []message.Message
 	for len(out) < most && bytes > 0 {
-		view, err := place.Poll(most - len(out))
+		view, err := place.PollView(most - len(out))
 		if err != nil && len(out) > 0 {
 			break // it comes again
 		}
-		if err != nil || len(view) == 0 {
-			return out, err
+		if err != nil || view.Len() == 0 {
+			return message.Alone(out), err
 		}
-		if view[0].Kind != message.Data {
+		if view.Run[view.From].Kind != message.Data {
 			p.wentBack()
 			if len(out) > 0 {
 				p.next = view
@@ -106,13 +106,14 @@ func (p *proofs) poll(most int) ([]message.Message, error) {
 			}
 			return view, nil
 		}
-		took, whole := p.take(view, place.cur.marks[place.idx-int32(len(view)):place.idx], &bytes, out)
+		took, whole := p.take(view.Messages(), place.cur.marks[place.idx-int32(view.Len()):place.idx], &bytes, out)
 		if whole {
-			return view[:len(took)], nil
+			view.To = view.From + len(took)
+			return view, nil
 		}
 		out = took
 	}
-	return out, nil
+	return message.Alone(out), nil
 }
 
 // take tracks what was read, until bytes are spent, and gives the rest back to the place. whole: what it took is the
