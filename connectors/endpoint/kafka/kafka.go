@@ -17,7 +17,7 @@
 //
 // Goroutines: all are started by Run, on request, and Run waits for them (Endpoint.spawn). The clients of franz-go have
 // their own, ended by Close, which Run or a goroutine of Run calls. Locks: counted.saving before counted.mu before
-// subscription.mu before notifier.mu; feed.mu before notifier.mu. Only counted.saving is held while a client is called.
+// subscription.mu before reader.mu and notifier.mu; feed.mu before reader.mu and notifier.mu. Only counted.saving is held while a client is called.
 package kafka
 
 import (

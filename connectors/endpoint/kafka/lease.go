@@ -156,6 +156,7 @@ func (l *lease) run(ctx context.Context) {
 	if l.meetRing() {
 		return
 	}
+	stats.leased.Add(1)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var p pulse

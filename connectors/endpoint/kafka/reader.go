@@ -29,6 +29,7 @@ type reader struct {
 	mu      sync.Mutex // guards the following
 	subs    map[*subscription]struct{}
 	queue   []*lease // who waits for a catch-up reader
+	parked  []parked // what pages left, at most as many as there are catch-up readers
 	stopped bool
 }
 
@@ -233,6 +234,7 @@ func (r *reader) watch(ctx context.Context, stop context.CancelFunc, parts *sync
 			r.grant(ctx, parts)
 		case now := <-tick.C:
 			r.checkPulse(now)
+			r.expire(now)
 			r.grant(ctx, parts)
 			if r.listening() {
 				idle = now

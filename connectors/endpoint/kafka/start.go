@@ -205,7 +205,7 @@ func (r *reader) fromSaved(ctx context.Context, saved map[place]spot, reset stri
 // from the log's start. A position inside the ring is in range.
 func (r *reader) inRange(ctx context.Context, vec vector) (_ vector, gaps []message.Message, err error) {
 	f := r.f
-	if r.ring.covers(vec) {
+	if r.ring.covers(vec) || r.isParked(vec) {
 		return vec, nil, nil
 	}
 	lay, names := r.lay.Load(), f.names()

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -37,6 +38,7 @@ type subscription struct {
 	closed    bool
 	waitingOn *notifier
 	lease     *lease
+	last      parked // where the last Poll of a page ended
 
 	group     string     // checkpoints: where; empty: nowhere
 	markMu    sync.Mutex // guards the following
@@ -89,6 +91,9 @@ func (s *subscription) PollView(most int) (message.View, error) {
 			return message.View{}, io.EOF
 		}
 		view, again := s.next(int32(min(most, 1<<30)))
+		if s.limit > 0 {
+			s.spotOf()
+		}
 		if view.Len() > 0 {
 			s.r.f.e.stats.delivered.Add(int64(view.Len()))
 			return view, nil
@@ -224,6 +229,12 @@ func (s *subscription) fellOff(b *batch) {
 func (s *subscription) resumeAt(vec vector) {
 	if s.shares {
 		vec = append(vector{}, vec...).pad(len(s.r.lay.Load().places)) // not nil, where there is no partition yet either
+		if !slices.ContainsFunc(vec, func(next int64) bool { return next != elsewhere }) {
+			s.setLease(nil) // there is nothing to catch up with
+			s.atLiveEnd()
+			s.skip = vec
+			return
+		}
 	}
 	if b := s.r.ring.join(vec, true); b != nil {
 		s.setLease(nil)
@@ -232,6 +243,13 @@ func (s *subscription) resumeAt(vec vector) {
 			s.skip = nil
 		}
 		return
+	}
+	if s.limit > 0 {
+		if p, ok := s.r.unpark(vec); ok {
+			s.cur, s.idx, s.skip = p.cur, p.idx, nil
+			s.setLease(p.lease)
+			return
+		}
 	}
 	l := newLease(s.r, s, vec)
 	s.cur, s.idx, s.skip = l.chain.tail, 0, nil
@@ -294,7 +312,7 @@ func (s *subscription) Close(ctx context.Context) {
 	if s.waitingOn != nil {
 		s.waitingOn.leave(s)
 	}
-	if s.lease != nil {
+	if s.lease != nil && first && !s.park() {
 		s.lease.abandon()
 	}
 	s.mu.Unlock()
