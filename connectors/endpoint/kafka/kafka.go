@@ -15,6 +15,10 @@
 //     what it had reserved and not handed out is lost; one that ends in order gives it back.
 //   - A page (http-get) does not join the group and saves as an outsider: see page.go for what that costs.
 //
+// What is read may be a pattern instead of topics: see topics.go. Attributes say per exchange, some per message, what of the
+// configuration is otherwise (attributes.go): topics, the pattern, the start rule, the form of ids, the group, keys and the compression;
+// what is read in the same way shares a reader. How to connect is the same for all, since connections are shared.
+//
 // Goroutines: all are started by Run, on request, and Run waits for them (Endpoint.spawn). The clients of franz-go have
 // their own, ended by Close, which Run or a goroutine of Run calls. Locks: counted.saving before counted.mu before
 // subscription.mu before reader.mu and notifier.mu; feed.mu before reader.mu and notifier.mu. Only counted.saving is held while a client is called.
