@@ -16,6 +16,8 @@ type broker interface {
 	open(ctx context.Context, name string, partitions, messages int) (topic, error)
 	// restart ends the broker as a power cut would and starts it again; errNone: there is none.
 	restart(ctx context.Context) error
+	// server is what restart restarts; several endpoint types may have the same.
+	server() any
 }
 
 // errNone is what a mock answers to faults of a broker.

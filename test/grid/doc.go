@@ -25,8 +25,17 @@
 // (under none only what no producer was refused), and a witness per partition is owed the order of the keys.
 //
 // A subscriber is a client program. It keeps its identity, X-Gravitee-Client-Identifier, over all its connections and
-// workers, and nothing else but its resume point: sse the last id (Last-Event-ID), http-get the last nextCursor, the plain
-// websocket nothing. "Delivered" is what this program has read. It begins at the earliest message of a fresh topic
+// workers, and nothing else but its resume point: sse the last id (Last-Event-ID), http-get the last nextCursor, sluice.v1 over
+// a websocket the last id, the plain websocket nothing. Where the level counts, what was saved under the identifier says where
+// a client is, so that it sends no resume point, except for http-get under at-least-once, where that is the proof of
+// receipt. An anonymous client of sse has it the other way round: no identity, and its last id.
+//
+// A webhook's subscriber is a program that both workers call; its subscription is its identity. A call that it answers with 2xx
+// is delivered; where the level repeats nothing every call is, whatever the answer, so that none may come twice. It is judged
+// by the order of keys: its calls go beside each other. A mock has no identities that a receiver sees: calls are counted, and
+// are owed to be as many as both workers' mocks give.
+//
+// "Delivered" is what such a program has read. It begins at the earliest message of a fresh topic
 // (autoOffsetReset earliest), so that nothing is missed before its first connection; under none it begins at the live end, and
 // is owed what comes after the first message it gets. A resume point that the client sends is where the judge
 // starts the connection: whatever lies behind it and never arrives is a silent gap. Under at-most-once the resume point does
@@ -38,7 +47,7 @@
 //
 // # Checkpoints
 //
-// Where a client can see its own proof of receipt (http-get: the next request; websocket: the pong), the proof is noted before it
+// Where a client can see its own proof of receipt (http-get: the next request; websocket: the pong, or the ack; webhook: the 2xx), the proof is noted before it
 // is sent, the groups' offsets are read from Kafka while the run goes on, and no offset may be above the proof
 // (at-least-once). An sse client cannot see its kernel's acknowledgement, and offsets read later cannot show that one was
 // saved before a delivery (at-most-once): package simulation judges these.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sluice-gateway/sluice/qos"
 	"github.com/sluice-gateway/sluice/test/process"
 )
 
@@ -24,22 +25,41 @@ type Fault struct {
 // Faults returns all of them, in the order of reports.
 func Faults() []Fault {
 	return []Fault{
-		{Name: "none", Text: "nothing goes wrong"},
-		{Name: "kill-worker", Text: "kill -9 of one of two workers, in turn, every 3 s; it is started again", inflict: killWorkers},
+		{Name: Without, Text: "nothing goes wrong"},
+		{Name: "kill-worker", Text: "kill -9 of one of two workers, in turn, every 3 s; it is started again", applies: outlivesWorkers, inflict: killWorkers},
 		{Name: "broker-restart", Text: "kill -9 of the broker, started again on its data (Mosquitto, which acknowledges before it saves, is asked to end)", applies: hasBroker, inflict: restartBroker},
 		{Name: "resume-elsewhere", Text: "the client disconnects again and again and goes on at the other worker",
+			applies: func(c Cell) bool { return !c.pushes() && outlivesWorkers(c) },
 			prepare: func(r *run) { r.leave = max(r.messages/leaves, 1) }},
-		{Name: "slow-client", Text: "the client reads slower than messages come, until the last is written (mock gives so little that the kernel holds it: a slow reader, no pressure)", applies: subscribes,
+		{Name: "slow-client", Text: "the client reads slower than messages come, until the last is written; a webhook's receiver is slow and answers every hundredth call with 503 (mock gives so little that the kernel holds it: a slow reader, no pressure)", applies: subscribes,
 			prepare: func(r *run) { r.slow.Store(true); r.size = max(slowTotal/r.messages, r.size) }},
 		{Name: "rebalance", Text: "a second client of the same identity joins and leaves, twice",
-			applies: func(c Cell) bool { return subscribes(c) && hasBroker(c) }, inflict: members,
+			applies: func(c Cell) bool { return subscribes(c) && hasBroker(c) && !c.pushes() && c.Client != Anonymous }, inflict: members,
 			prepare: func(r *run) { r.members = true }},
 		{Name: "control-plane-away", Text: "kill -9 of the control plane, started again when the last message is written", inflict: leaveAlone},
 	}
 }
 
-// Applies tells whether the fault can happen to a cell.
-func (f Fault) Applies(c Cell) bool { return f.applies == nil || f.applies(c) }
+// Applies tells whether the fault can happen to a cell, and is tried there: advanced names are the same connectors under
+// another name, and are tried without faults only.
+func (f Fault) Applies(c Cell) bool {
+	return (f.applies == nil || f.applies(c)) && (!c.advanced() || f.Name == Without)
+}
+
+// Without is the name of the fault that is none.
+const Without = "none"
+
+// outlivesWorkers tells whether somebody but a worker knows how far a client is. What mock knows of a client is in the
+// memory of one worker, so that there only a client that knows itself, or one to which nothing is promised, may meet another.
+func outlivesWorkers(c Cell) bool {
+	switch {
+	case hasBroker(c) || c.Direction == Publish || c.Client == Anonymous:
+		return true
+	case c.Entrypoint == "http-get":
+		return c.level() != qos.AtMostOnce
+	}
+	return !c.counted() && !c.pushes()
+}
 
 func hasBroker(c Cell) bool  { return c.Endpoint != "mock" }
 func subscribes(c Cell) bool { return c.Direction == Subscribe }
@@ -75,18 +95,18 @@ func killWorkers(ctx, flow context.Context, b *batch) error {
 	}
 }
 
-// restartBroker restarts the broker of every endpoint type once.
+// restartBroker restarts every broker once.
 func restartBroker(ctx, flow context.Context, b *batch) error {
 	if pause(flow, b.span/3); flow.Err() != nil {
 		return errNothing
 	}
-	done := map[broker]bool{}
+	done := map[any]bool{}
 	for _, r := range b.runs {
 		broker := b.world.brokers[r.cell.Endpoint]
-		if done[broker] {
+		if done[broker.server()] {
 			continue
 		}
-		done[broker] = true
+		done[broker.server()] = true
 		if err := broker.restart(ctx); err != nil {
 			return fmt.Errorf("restart the broker of %s: %w", r.cell.Endpoint, err)
 		}

@@ -12,9 +12,10 @@ import (
 )
 
 // pager follows the pages of http-get from cursor to cursor. Its first has none. A page counts as read when all of it is.
+// Under at-most-once it gives no cursor, so that what was saved for its identifier alone says where it is.
 type pager struct{}
 
-func newPager() subscriberDriver { return pager{} }
+func newPager(Cell) subscriberDriver { return pager{} }
 
 // maxPageBytes bounds what is read of one page.
 const maxPageBytes = 64 << 20
@@ -53,13 +54,18 @@ func (pager) connect(ctx context.Context, to string, s *session) error {
 				return err
 			}
 		}
-		s.resume = p.Pagination.NextCursor
+		if s.resume = p.Pagination.NextCursor; s.run.cell.level() == qos.AtMostOnce {
+			s.resume = ""
+		}
 	}
 }
 
 // fetch gets one page.
 func (s *session) fetch(ctx context.Context, web *http.Client, to string) (*page, error) {
 	s.prove()
+	if s.run.cell.level() == qos.AtMostOnce {
+		s.resume = "" // it has read a page in part
+	}
 	if s.resume != "" {
 		to += "?cursor=" + url.QueryEscape(s.resume)
 	}

@@ -33,6 +33,8 @@ func (b *kafkaBroker) open(ctx context.Context, name string, partitions, _ int) 
 	return &kafkaTopic{broker: b, name: name, client: client}, nil
 }
 
+func (b *kafkaBroker) server() any { return b.kafka }
+
 func (b *kafkaBroker) restart(ctx context.Context) error {
 	b.kafka.Kill()
 	return b.kafka.Restart(ctx)

@@ -16,15 +16,19 @@ type mockBroker struct{}
 const mockMost = 2000
 
 func (mockBroker) open(_ context.Context, name string, _, messages int) (topic, error) {
-	return &mockTopic{content: name, count: min(messages, mockMost)}, nil
+	return &mockTopic{content: name, count: min(messages, mockMost), streams: 1}, nil
 }
+
+func (mockBroker) server() any { return nil }
 
 func (mockBroker) restart(context.Context) error { return errNone }
 
-// mockTopic has one partition, of which the number of a message is its offset.
+// mockTopic has one partition, of which the number of a message is its offset. Of several streams, which cannot be told
+// apart, the messages are counted together.
 type mockTopic struct {
 	content string
 	count   int
+	streams int // each worker has one for a webhook
 }
 
 const mockKey = "mock"
@@ -74,6 +78,6 @@ func (t *mockTopic) identify(text, id string, number int64) (identity, error) {
 // watch finds nothing: mock saves nothing.
 func (*mockTopic) watch(context.Context, func(judge.Cursor)) error { return nil }
 
-func (t *mockTopic) fixed() int { return t.count }
+func (t *mockTopic) fixed() int { return t.count * t.streams }
 
 func (*mockTopic) close() {}

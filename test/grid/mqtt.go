@@ -22,6 +22,8 @@ type mqttBroker struct {
 	endpoint  string // the type's name in definitions
 }
 
+func (b *mqttBroker) server() any { return b.mosquitto }
+
 // restart asks the broker to end: Mosquitto acknowledges before it saves, so that a kill loses what nobody else could know of.
 func (b *mqttBroker) restart(ctx context.Context) error {
 	if err := b.mosquitto.Stop(ctx); err != nil {

@@ -25,7 +25,7 @@ func TestReal_MQTTWitness(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := &run{cell: Cell{"http-post", "mqtt5", "auto", Publish}, record: r}
+	run := &run{cell: Cell{Entrypoint: "http-post", Endpoint: "mqtt5", Level: "auto", Direction: Publish}, record: r}
 	r.add(run.witnessOf(log))
 	for p := range partitions {
 		r.add(run.witnessOf(fmt.Sprintf("%s/%d", log, p)))

@@ -1,5 +1,7 @@
 package grid
 
+import "slices"
+
 // Group is the cells that are under one fault.
 type Group struct {
 	Fault Fault
@@ -21,7 +23,8 @@ func Full(cells []Cell) []Group {
 	return out
 }
 
-// Short is every cell under one fault, and each fault on some cell: a cell gets the fault that the fewest have, so far.
+// Short is every cell under one fault, and each fault on some cell: a cell gets the fault that the fewest have, so far. Since
+// advanced names are tried without faults, those are nearly all that is.
 func Short(cells []Cell) []Group {
 	out := Full(nil)
 	for _, c := range cells {
@@ -34,4 +37,13 @@ func Short(cells []Cell) []Group {
 		best.Cells = append(best.Cells, c)
 	}
 	return out
+}
+
+// Batches cuts a group into batches of at most so many cells, about as large as each other.
+func (g *Group) Batches(most int) [][]Cell {
+	n := (len(g.Cells) + most - 1) / most
+	if n == 0 {
+		return nil
+	}
+	return slices.Collect(slices.Chunk(g.Cells, (len(g.Cells)+n-1)/n))
 }

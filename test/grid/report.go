@@ -34,8 +34,17 @@ about the promises of the level:
 - ` + "`at-most-once`" + `: the same as ` + "`none`" + `, and nothing twice.
 - ` + "`at-least-once`" + `: the same as ` + "`none`" + `, and nothing lost; no checkpoint above a proof of receipt that the client sees.
 
-| entrypoint | endpoint | level | direction | fault | produced | delivered | lost | twice | reordered | gaps | rate/s | verdict | at |
-|---|---|---|---|---|---:|---:|---:|---:|---:|---:|---:|---|---|
+A webhook's receiver is called for several keys at a time, so that its order is that of the keys. A worker that dies under ` + "`none`" + `
+or ` + "`at-most-once`" + ` takes along what it had, and leaves nobody to tell the receiver.
+
+A *client* gives an identifier. At the levels that count, what was saved under it says where it resumes, and an ` + "`anonymous`" + ` one of
+` + "`sse`" + ` goes by its ` + "`Last-Event-ID`" + ` alone; ` + "`sluice.v1`" + ` is the sub-protocol of ` + "`websocket`" + `, with cursors under ` + "`auto`" + ` and explicit acks
+under at-least-once. The ` + "`-advanced`" + ` names are the same connectors under another name: they are tried without faults only. What mock
+knows of a client is in the memory of one worker: faults that lead to another one are tried where the client knows itself where it is.
+A run that says *not run yet* has not been made.
+
+| entrypoint | endpoint | level | direction | client | fault | produced | delivered | lost | twice | reordered | gaps | rate/s | verdict | at |
+|---|---|---|---|---|---|---:|---:|---:|---:|---:|---:|---:|---|---|
 `
 
 // AppendPage appends the documentation page of what was proved. Its order is that of the matrix and of the faults.
@@ -56,7 +65,7 @@ func AppendPage(dst []byte, cells []Cell, results *Results) []byte {
 }
 
 func appendResult(dst []byte, c Cell, f Fault, r *Result) []byte {
-	dst = fmt.Appendf(dst, "| `%s` | `%s` | %s | %s | %s ", c.Entrypoint, c.Endpoint, c.Level, c.Direction, f.Name)
+	dst = fmt.Appendf(dst, "| `%s` | `%s` | %s | %s | %s | %s ", c.Entrypoint, c.Endpoint, c.Level, c.Direction, c.Client, f.Name)
 	switch {
 	case r == nil:
 		return append(dst, "| | | | | | | | not run yet | |\n"...)
@@ -75,7 +84,7 @@ func appendResult(dst []byte, c Cell, f Fault, r *Result) []byte {
 // Sizes of the picture, in pixels.
 const (
 	boxWidth, boxHeight = 112, 26
-	left, top           = 330, 60
+	left, top           = 400, 60
 )
 
 // Colours of the picture.

@@ -92,7 +92,7 @@ func TestShort_IsEveryCellOnceAndEveryFault(t *testing.T) {
 func TestResults_GoOnWhereTheyWere(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "grid.jsonl")
-	c := Cell{"sse", "kafka", "auto", Subscribe}
+	c := Cell{Entrypoint: "sse", Endpoint: "kafka", Level: "auto", Direction: Subscribe}
 	all, err := ReadResults(path)
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +144,7 @@ func TestJudge_TellsABrokenPromise(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	res := (&run{cell: Cell{"sse", "kafka", "at-least-once", Subscribe}}).result(v)
+	res := (&run{cell: Cell{Entrypoint: "sse", Endpoint: "kafka", Level: "at-least-once", Direction: Subscribe}}).result(v)
 	if res.Lost != 1 || res.Delivered != 2 || len(res.Broken) != 2 || res.Err() == nil {
 		t.Errorf("%+v, want one lost: a loss and a silent gap", res)
 	}

@@ -129,6 +129,9 @@ func (w *World) newRun(ctx context.Context, fault Fault, c Cell, o Options) (*ru
 	if err != nil {
 		return r, fmt.Errorf("%s: %w", c, err)
 	}
+	if m, ok := t.(*mockTopic); ok && c.pushes() {
+		m.streams = workers
+	}
 	r.topic = t
 	if n := t.fixed(); n > 0 && r.leave > 0 {
 		r.leave = max(n/leaves, 1)
@@ -219,13 +222,17 @@ func (r *run) open(ctx context.Context) error {
 	if r.members {
 		s = r.session("first")
 	}
-	r.clients.Go(func() { r.failed <- s.live(clients, entrypoints[r.cell.Entrypoint].subscribe(), 0) })
+	r.clients.Go(func() { r.failed <- s.live(clients, entrypoints[r.cell.Entrypoint].subscribe(r.cell), 0) })
 	if r.watched {
 		r.clients.Go(func() {
 			r.note(r.topic.watch(clients, func(at judge.Cursor) { r.record.tell(s.as, judge.Event{Kind: judge.Checkpointed, Cursor: at}) }))
 		})
 	}
-	return r.await(ctx, stallWithin, func() bool { return r.record.began(s.as.self.Subscriber) })
+	err := r.await(ctx, stallWithin, func() bool { return len(r.failed) > 0 || r.record.began(s.as.self.Subscriber) })
+	if len(r.failed) > 0 {
+		return <-r.failed
+	}
+	return err
 }
 
 // session is a subscriber: alone, or one member of several.
@@ -233,6 +240,9 @@ func (r *run) session(name string) *session {
 	level := r.cell.level()
 	s := &session{run: r, client: strings.Trim(r.path, "/"), leave: r.leave}
 	s.as.self = judge.Event{Kind: judge.Subscribed, Subscriber: name, Level: level.String()}
+	if r.cell.pushes() {
+		s.as.self.Rules = r.pushed(judge.RulesOf(level))
+	}
 	if r.members {
 		const order = judge.OrderPerKey | judge.OrderPerPartition
 		s.as.self.Rules = order | judge.Invention
@@ -241,12 +251,23 @@ func (r *run) session(name string) *session {
 	return s
 }
 
+// pushed are the promises to a webhook's receiver, which is called beside itself: the order is that of the keys. Where a
+// worker dies and the level repeats nothing, nobody is left to tell what it took along; a receiver has no connection that
+// breaks.
+func (r *run) pushed(rules judge.Rules) judge.Rules {
+	rules &^= judge.OrderPerPartition
+	if r.fault.Name == "kill-worker" && r.cell.level() != qos.AtLeastOnce && r.cell.level() != qos.Auto {
+		rules &^= judge.SilentGap
+	}
+	return rules
+}
+
 // bothMembers is the subscriber that stands for both members.
 const bothMembers = "both"
 
 // member is the second one, at the other worker, until ctx ends.
 func (r *run) member(ctx context.Context) error {
-	return r.session("second").live(ctx, entrypoints[r.cell.Entrypoint].subscribe(), 1)
+	return r.session("second").live(ctx, entrypoints[r.cell.Entrypoint].subscribe(r.cell), 1)
 }
 
 // produce writes all messages of the run, or has its clients publish them.

@@ -10,21 +10,31 @@ import (
 	"strings"
 )
 
-// sseClient reads a stream of events after the rules of the WHATWG, and resumes with the last id as browsers do.
-type sseClient struct{}
+// sseClient reads a stream of events after the rules of the WHATWG, and resumes with the last id as browsers do. Where the
+// level counts, the usual client has an identifier and no last id, so that it resumes by what was saved for it; the
+// anonymous one has it the other way round.
+type sseClient struct{ named, resumes bool }
 
-func newSSE() subscriberDriver { return sseClient{} }
+func newSSE(c Cell) subscriberDriver {
+	anonymous := c.Client == Anonymous
+	return sseClient{named: !anonymous, resumes: anonymous || !c.counted()}
+}
 
 // event is one event of a stream.
 type event struct{ id, name, data string }
 
-func (sseClient) connect(ctx context.Context, url string, s *session) error {
+func (d sseClient) connect(ctx context.Context, url string, s *session) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Accept", "text/event-stream")
-	req.Header.Set(clientHeader, s.client)
+	if d.named {
+		req.Header.Set(clientHeader, s.client)
+	}
+	if !d.resumes {
+		s.resume = ""
+	}
 	if s.resume != "" {
 		req.Header.Set("Last-Event-ID", s.resume)
 	}

@@ -17,7 +17,12 @@ import (
 // answers pings as its library does, which is the proof of receipt.
 type socketReader struct{}
 
-func newSocketReader() subscriberDriver { return socketReader{} }
+func newSocketReader(c Cell) subscriberDriver {
+	if c.Client == V1 {
+		return v1Reader{}
+	}
+	return socketReader{}
+}
 
 func (socketReader) connect(ctx context.Context, url string, s *session) error {
 	conn, err := dialSocket(ctx, &websocket.Dialer{NetDialContext: s.dial, HandshakeTimeout: answerWithin}, url, s.client)

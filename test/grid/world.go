@@ -54,7 +54,8 @@ func (w *World) start(ctx context.Context, cells []Cell) error {
 		return err
 	}
 	for range workers {
-		worker, err := w.cluster.AddWorker("--ring-bytes", fmt.Sprint(ringBytes), "--checkpoint-every", "1s")
+		worker, err := w.cluster.AddWorker("--ring-bytes", fmt.Sprint(ringBytes), "--checkpoint-every", "1s",
+			"--webhook-allow-cidr", "127.0.0.0/8")
 		if err != nil {
 			return err
 		}
@@ -122,13 +123,16 @@ func (w *World) node() *process.Node { return w.cluster.Nodes[0] }
 
 // deploy makes an API of one cell at path, served when it returns, and returns its id.
 func (w *World) deploy(ctx context.Context, c Cell, path string, t topic) (string, error) {
-	config := entrypoints[c.Entrypoint].config[c.Direction]
+	in := object{"type": c.Entrypoint, "qos": c.Level, "configuration": entrypoints[c.Entrypoint].config[c.Direction]}
+	listener := object{"type": "HTTP", "paths": []object{{"path": path}}, "entrypoints": []object{in}}
+	plan := object{"name": "open", "status": "PUBLISHED", "mode": "STANDARD", "security": object{"type": "KEY_LESS"}}
+	if c.pushes() {
+		listener = object{"type": "SUBSCRIPTION", "entrypoints": []object{in}}
+		plan = object{"id": pushPlan(path), "name": "push", "status": "PUBLISHED", "mode": "PUSH", "validation": "AUTO"}
+	}
 	definition, err := json.Marshal(object{
 		"name": strings.Trim(path, "/"), "apiVersion": "1", "definitionVersion": "V4", "type": "MESSAGE",
-		"listeners": []object{{"type": "HTTP", "paths": []object{{"path": path}},
-			"entrypoints": []object{{"type": c.Entrypoint, "qos": c.Level, "configuration": config}}}},
-		"endpointGroups": []object{t.group()},
-		"plans":          []object{{"name": "open", "status": "PUBLISHED", "mode": "STANDARD", "security": object{"type": "KEY_LESS"}}},
+		"listeners": []object{listener}, "endpointGroups": []object{t.group()}, "plans": []object{plan},
 	})
 	if err != nil {
 		return "", err

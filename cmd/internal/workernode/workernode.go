@@ -92,7 +92,13 @@ func newFeed(cfg Config, telemetry *config.Telemetry, w *dataplane.Worker) (*fee
 	if !cfg.Token.External {
 		fc.Seed = []byte(cfg.Token.Seed)
 	}
-	return feed.New(fc, w.Sink(cfg.Node, nil, cfg.Log))
+	fc.Subscriptions = dataplane.Standing(w.Subscriptions())
+	f, err := feed.New(fc, w.Sink(cfg.Node, w.Subscriptions(), cfg.Log))
+	if err != nil {
+		return nil, err
+	}
+	w.Subscriptions().Watch(f.SubscriptionsChanged)
+	return f, nil
 }
 
 // ReadToken reads a worker token file.

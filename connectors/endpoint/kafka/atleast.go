@@ -193,18 +193,11 @@ func (p *proofs) forgetFormer() {
 	p.handed, p.head, p.repeats = kept, 0, false
 }
 
-// find looks for a message that was handed out; -1: it was not, or is proved. What is proved is nearly always the last, so that
-// it is looked for from there. Of one that was handed out twice the first is meant: the other may still be under way.
+// find looks for the oldest of that place; -1: it was not handed out, or is proved. Where a partition left and came back, a message
+// may have been handed out twice, and the proof is of the first. What lies between the two is not proved. It costs no more than
+// proving what lies before does.
 func (p *proofs) find(m mark) int {
-	if p.repeats {
-		for i := p.head; i < len(p.handed); i++ {
-			if p.handed[i].mark == m {
-				return i
-			}
-		}
-		return -1
-	}
-	for i := len(p.handed) - 1; i >= p.head; i-- {
+	for i := p.head; i < len(p.handed); i++ {
 		if p.handed[i].mark == m {
 			return i
 		}

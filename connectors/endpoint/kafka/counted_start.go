@@ -11,7 +11,7 @@ import (
 // startMember makes s the place of a stream that is a member of the group. It returns before there are partitions: messages
 // come once the group has given some.
 func (s *subscription) startMember(ctx context.Context, level qos.Level, instance string, w wanted) (*counted, error) {
-	c := newCounted(s, w.group, level == qos.AtMostOnce)
+	c := newCounted(s, w.group, level == qos.AtMostOnce || level == qos.None)
 	if err := c.prepare(ctx, w); err != nil {
 		return nil, err
 	}

@@ -287,6 +287,40 @@ func testMembersShare(t *testing.T, s *site, once bool) {
 	t.Logf("%d messages", s.sent)
 }
 
+// TestCounted_InstancesShareAtEveryLevel has one push subscription on two workers: each message goes to one of them.
+func TestCounted_InstancesShareAtEveryLevel(t *testing.T) {
+	for _, level := range []qos.Level{qos.None, qos.Auto} {
+		t.Run(level.String(), func(t *testing.T) {
+			t.Parallel()
+			s := fakeSite(t, 6)
+			d := &drinkers{t: t}
+			seen := map[string]int{}
+			x := func() *exchange.Exchange {
+				return &exchange.Exchange{QoS: level, ClientIdentifier: "hook", ClientSupplied: true}
+			}
+			for _, name := range []string{"worker-1", "worker-2"} {
+				d.add(s.worker("", connectors.Limits{}), x(), connectors.SubscribeOptions{Instance: name})
+			}
+			for d.each[0] == 0 || d.each[1] == 0 { // until the group has given something to both
+				s.produce(20)
+				last := fmt.Sprint(s.sent - 1)
+				d.until(true, func(m message.Message) bool {
+					seen[string(m.Content)]++
+					return string(m.Content) == last
+				})
+			}
+			for _, c := range d.all {
+				c.sub.Close(t.Context())
+			}
+			for text, n := range seen {
+				if n != 1 {
+					t.Errorf("%s came %d times", text, n)
+				}
+			}
+		})
+	}
+}
+
 // testTakeover has a second subscriber of the same name take over from one that is not closed.
 func testTakeover(t *testing.T, s *site) {
 	old := s.worker("", connectors.Limits{CheckpointEvery: 50 * time.Millisecond})
@@ -382,6 +416,44 @@ func testPageBesideStream(t *testing.T, s *site) {
 	}
 	stream.sub.Close(t.Context())
 	b.mustOpen(leastOnce("both"), connectors.SubscribeOptions{Limit: 1, Cursor: "earliest"}).take(1)
+}
+
+// TestProofs_CountForTheOlderDelivery has a partition leave and come back unproved: a proof of its message is of the first
+// delivery, and says nothing of what was handed out between the two.
+func TestProofs_CountForTheOlderDelivery(t *testing.T) {
+	t.Parallel()
+	c := &counted{}
+	p := &proofs{c: c}
+	for i := range int32(2) {
+		c.lanes = append(c.lanes, &lane{part: i})
+		p.seat(c.lanes[i], spot{})
+	}
+	hand := func(part int32) mark {
+		if deliver, err := c.lanes[part].track.Track(0); err != nil || !deliver {
+			t.Fatal(deliver, err)
+		}
+		m := mark{part, 1}
+		p.hand(handedOut{m, c.lanes[part].track})
+		return m
+	}
+	first, other := hand(0), hand(1)
+	c.lanes[0] = &lane{part: 0}
+	p.seat(c.lanes[0], spot{})
+	hand(0)
+	p.through(first)
+	if at := c.lanes[1].track.Position(); at != 0 {
+		t.Errorf("a message that nobody proved counts as proved: position %d", at)
+	}
+	p.through(other)
+	p.through(first)
+	for i, l := range c.lanes {
+		if at := l.track.Position(); at != 1 {
+			t.Errorf("lane %d is at %d, want 1: all is proved", i, at)
+		}
+	}
+	if len(p.handed) != 0 || p.head != 0 {
+		t.Errorf("%d places are remembered", len(p.handed)-p.head)
+	}
 }
 
 func TestStart_AttributeOverridesTheStartRule(t *testing.T) {

@@ -109,6 +109,9 @@ func (fs *feeds) subscribe(ctx context.Context, x *exchange.Exchange, o connecto
 	if fail != nil {
 		return nil, fail
 	}
+	if o.Instance != "" && o.Until == "" && x.ClientSupplied {
+		w.shared(x)
+	}
 	if o.Until != "" {
 		w.group = "" // a look back beside the client's own progress: it saves nothing
 	}
@@ -139,7 +142,7 @@ func (f *feed) subscribe(ctx context.Context, x *exchange.Exchange, o connectors
 	if r.down.Load() {
 		return nil, &message.Failure{Status: statusRetry, Key: message.KeyConnectionFailed, Message: textFailed}
 	}
-	s := &subscription{r: r, wake: o.Wake, slot: noSlot, resumes: x.QoS != qos.None, limit: o.Limit, group: w.group}
+	s := &subscription{r: r, wake: o.Wake, slot: noSlot, resumes: x.QoS != qos.None || w.share, limit: o.Limit, group: w.group}
 	if w.counts(x.QoS) {
 		s.group = "" // its positions are not this place's to save
 	}

@@ -13,6 +13,8 @@
 //   - At-least-once (proofs): saved is what is proved. The window of what is not is bounded; Poll waits.
 //   - At-most-once (reservations): handed out is what is saved, in chunks whose size follows the client. When a worker dies,
 //     what it had reserved and not handed out is lost; one that ends in order gives it back.
+//   - Subscribers with an Instance (webhooks over several workers) are members of the group under none and auto too, so that each
+//     message goes to one of them: under none by reservations, from the live end on, under auto by proofs of delivery.
 //   - A page (http-get) does not join the group and saves as an outsider: see page.go for what that costs.
 //
 // What is read may be a pattern instead of topics: see topics.go. Attributes say per exchange, some per message, what of the

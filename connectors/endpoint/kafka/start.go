@@ -17,11 +17,22 @@ type wanted struct {
 	from  cursor.Cursor // None: saved checkpoint, else the start rule
 	group string        // where checkpoints are saved; empty: nowhere
 	reset string        // the start rule
+	share bool          // the group's members share the messages, whatever the level
 }
 
 // counts: the group's positions are kept as at-most-once or at-least-once demand.
 func (w *wanted) counts(level qos.Level) bool {
-	return w.group != "" && (level == qos.AtMostOnce || level == qos.AtLeastOnce)
+	return w.group != "" && (w.share || level == qos.AtMostOnce || level == qos.AtLeastOnce)
+}
+
+// shared: subscribers with an Instance are one subscriber on several workers (webhooks), and each message is for one of them.
+// What tells them apart is a group, so that none and auto are then kept as the levels above them that a group keeps: none
+// begins at the live end and hands out what is saved, auto saves what is delivered.
+func (w *wanted) shared(x *exchange.Exchange) {
+	w.share = true
+	if x.QoS == qos.None && w.group == "" {
+		w.group, w.reset = x.ClientIdentifier, resetLatest
+	}
 }
 
 // want reads what the exchange and the cursor ask for. Under none there is no state, and so no cursor.

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -22,12 +23,13 @@ import (
 
 type options struct {
 	grid.Options
-	root   string
-	only   string
-	atOnce int
-	report bool
-	again  bool
-	any    bool
+	root    string
+	only    string
+	results string
+	atOnce  int
+	report  bool
+	again   bool
+	any     bool
 }
 
 func main() {
@@ -36,7 +38,8 @@ func main() {
 	flag.IntVar(&o.Messages, "messages", 50_000, "messages of each run")
 	flag.DurationVar(&o.Span, "span", 20*time.Second, "time in which they are written")
 	flag.IntVar(&o.atOnce, "at-once", 3, "runs side by side")
-	flag.StringVar(&o.only, "only", "", "only runs whose name has this, e.g. \"sse kafka auto subscribe kill-worker\"")
+	flag.StringVar(&o.only, "only", "", "only runs whose name matches this, e.g. \"^(sse|websocket) kafka auto subscribe .*kill-worker$\"")
+	flag.StringVar(&o.results, "results", committed, "where results are, from the repository's root")
 	flag.StringVar(&o.Dir, "histories", "", "where histories of broken promises are kept (default: a new directory)")
 	flag.BoolVar(&o.KeepAll, "keep", false, "keep all histories")
 	flag.BoolVar(&o.report, "report", false, "only write the documentation page")
@@ -57,6 +60,9 @@ func main() {
 	}
 }
 
+// committed are the results of which the documentation tells.
+const committed = "test/grid/results/grid.jsonl"
+
 var errBroken = errors.New("promises were broken")
 
 func run(ctx context.Context, o options) error {
@@ -64,7 +70,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	results, err := grid.ReadResults(filepath.Join(o.root, "test/grid/results/grid.jsonl"))
+	results, err := grid.ReadResults(filepath.Join(o.root, o.results))
 	if err != nil {
 		return err
 	}
@@ -72,6 +78,9 @@ func run(ctx context.Context, o options) error {
 		if err = prove(ctx, o, cells, results); err != nil && !errors.Is(err, errBroken) {
 			return err
 		}
+	}
+	if o.results != committed {
+		return err
 	}
 	return errors.Join(err,
 		os.WriteFile(filepath.Join(o.root, "docs/qos-proof.md"), grid.AppendPage(nil, cells, results), 0o644),
@@ -84,7 +93,11 @@ func prove(ctx context.Context, o options, cells []grid.Cell, results *grid.Resu
 	if err != nil {
 		return err
 	}
-	todo := only(grid.Full(cells), o.only)
+	wanted, err := regexp.Compile(o.only)
+	if err != nil {
+		return err
+	}
+	todo := only(grid.Full(cells), wanted)
 	if !o.again {
 		finished := commit
 		if o.any {
@@ -100,37 +113,28 @@ func prove(ctx context.Context, o options, cells []grid.Cell, results *grid.Resu
 		fmt.Println("nothing is left to run")
 		return nil
 	}
-	data, err := os.MkdirTemp("", "sluice-grid-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(data)
 	if o.Dir == "" {
 		if o.Dir, err = os.MkdirTemp("", "sluice-histories-"); err != nil {
 			return err
 		}
 		defer os.Remove(o.Dir) // where nothing was kept
-	}
-	world, err := grid.NewWorld(ctx, data, cells)
-	if err != nil {
+	} else if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return err
 	}
-	defer world.Close()
-	for _, g := range todo {
-		for from := 0; from < len(g.Cells); from += o.atOnce {
-			batch := g.Cells[from:min(from+o.atOnce, len(g.Cells))]
-			judged, err := world.Run(ctx, g.Fault, batch, o.Options)
-			if err != nil {
-				return fmt.Errorf("%w\n%s", err, world.Logs())
-			}
-			for _, r := range judged {
-				r.Commit = commit
-				if err := results.Append(r); err != nil {
-					return err
-				}
-				p.tell(&r)
-			}
+	var failed error
+	for len(todo) > 0 && ctx.Err() == nil {
+		todo, err = inWorld(ctx, o, todo, func(r grid.Result) error {
+			r.Commit = commit
+			p.tell(&r)
+			return results.Append(r)
+		})
+		if err != nil {
+			fmt.Println("FAILED:", err)
+			failed = errors.Join(failed, err)
 		}
+	}
+	if failed != nil {
+		return errors.New("some runs failed, see above")
 	}
 	if p.broken > 0 {
 		return fmt.Errorf("%w in %d of %d runs; their histories are in %s", errBroken, p.broken, p.total, o.Dir)
@@ -138,13 +142,48 @@ func prove(ctx context.Context, o options, cells []grid.Cell, results *grid.Resu
 	return nil
 }
 
-// only keeps the runs whose name has the text.
-func only(groups []grid.Group, text string) []grid.Group {
+// inWorld runs groups in a fresh world, until all are through or one fails. It returns what is left, without what failed.
+func inWorld(ctx context.Context, o options, todo []grid.Group, judged func(grid.Result) error) ([]grid.Group, error) {
+	var cells []grid.Cell
+	for _, g := range todo {
+		cells = append(cells, g.Cells...)
+	}
+	data, err := os.MkdirTemp("", "sluice-grid-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(data)
+	world, err := grid.NewWorld(ctx, data, cells)
+	if err != nil {
+		return nil, err
+	}
+	defer world.Close()
+	for ; len(todo) > 0; todo = todo[1:] {
+		for g := &todo[0]; len(g.Cells) > 0; {
+			batch := g.Cells[:min(o.atOnce, len(g.Cells))]
+			g.Cells = g.Cells[len(batch):]
+			results, err := world.Run(ctx, g.Fault, batch, o.Options)
+			if err != nil {
+				at := filepath.Join(o.Dir, fmt.Sprintf("failed-%d.log", time.Now().UnixMilli()))
+				return todo, errors.Join(fmt.Errorf("%w\nthe processes' logs: %s", err, at), os.WriteFile(at, []byte(world.Logs()), 0o644))
+			}
+			for _, r := range results {
+				if err := judged(r); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return nil, nil
+}
+
+// only keeps the runs whose name matches.
+func only(groups []grid.Group, wanted *regexp.Regexp) []grid.Group {
 	var out []grid.Group
 	for _, g := range groups {
 		kept := grid.Group{Fault: g.Fault}
 		for _, c := range g.Cells {
-			if strings.Contains(c.String()+" "+g.Fault.Name, text) {
+			if wanted.MatchString(c.String() + " " + g.Fault.Name) {
 				kept.Cells = append(kept.Cells, c)
 			}
 		}

@@ -2,12 +2,13 @@ package simulation
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"time"
 
+	"github.com/sluice-gateway/sluice/connectors/eventloop"
 	"github.com/sluice-gateway/sluice/connectors/httpfront"
 	"github.com/sluice-gateway/sluice/qos"
 	"github.com/sluice-gateway/sluice/qos/cursor"
@@ -18,11 +19,11 @@ import (
 // linkBytes is what a connection takes while the client reads nothing.
 const linkBytes = 24 << 10
 
-// errCut is what is said of a connection that broke.
-var errCut = errors.New("the connection is cut")
-
-// link is a connection of TCP's kind: bytes are under way, then acknowledged by the client's kernel, then read.
+// link is a connection of TCP's kind: bytes are under way, then acknowledged by the client's kernel, then read. What the
+// server's side writes comes in by a pipe.
 type link struct {
+	pipe net.Conn // the network's end
+
 	mu     sync.Mutex // guards the following
 	way    []byte     // under way; lost when the link is cut
 	kernel []byte     // acknowledged; a client reads them also after the end
@@ -39,33 +40,52 @@ type proof struct {
 	m  message.Message
 }
 
-func (l *link) write(b []byte, proofs []proof) error {
+// carry takes what the server writes while there is room, until either side ends.
+func (l *link) carry(r *rand.Rand) {
+	buf := make([]byte, linkBytes)
+	for {
+		time.Sleep(moment(r, 5*time.Millisecond))
+		room, cut := l.room()
+		if cut {
+			return
+		}
+		if room <= 0 {
+			continue
+		}
+		n, err := l.pipe.Read(buf[:1+r.IntN(room)])
+		l.mu.Lock()
+		if !l.cut {
+			l.way = append(l.way, buf[:n]...)
+		}
+		l.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (l *link) room() (n int, cut bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.cut {
-		return errCut
-	}
-	l.way = append(l.way, b...)
+	return linkBytes - len(l.way) - len(l.kernel), l.cut
+}
+
+// expect notes where messages end that are about to be written.
+func (l *link) expect(proofs []proof) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.proofs = append(l.proofs, proofs...)
-	return nil
 }
 
-func (l *link) room() (bool, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.cut {
-		return false, errCut
-	}
-	return len(l.way)+len(l.kernel) < linkBytes, nil
-}
-
+// end ends the connection: cut, with what is under way.
 func (l *link) end(cut bool) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.ended = true
 	if cut {
 		l.cut, l.way = true, nil
 	}
+	l.mu.Unlock()
+	_ = l.pipe.Close() // a pipe's never fails
 }
 
 // arrive lets up to n bytes arrive and returns the messages of which the last byte did.
@@ -114,7 +134,7 @@ type framer struct {
 	sub      *subscription
 	schedule Schedule
 	random   *rand.Rand
-	written  int // bytes before the present buffer
+	written  int // bytes before the present call
 	proofs   []proof
 	framed   []message.Message // data and gaps
 	at       [partitions]int64 // next of each partition, as the client has it
@@ -140,6 +160,9 @@ func (f *framer) AppendMessage(dst []byte, m *message.Message) []byte {
 	return dst
 }
 
+// Form implements httpfront.SharedFramer: nobody else has the same.
+func (f *framer) Form() any { return f }
+
 // cursor is the position vector behind the last message that was framed.
 func (f *framer) cursor() []byte {
 	at := make([]cursor.Position, partitions)
@@ -154,80 +177,89 @@ func (f *framer) AppendEnd(dst []byte, failure *message.Failure, _ message.Reaso
 	return fmt.Appendf(dst, "end %s\n", at)
 }
 
-// server is one connection at its worker.
+// server is one connection at its worker: a handler of the event loop, as the entrypoints' are.
 type server struct {
 	schedule Schedule
 	history  *history
 	sub      *subscription
 	link     *link
-	waker    httpfront.Waker
 	random   *rand.Rand
 	wire     string // the subscriber that stands for what was written; "": none
+	alive    context.Context
+	api      context.Context
+	conn     eventloop.Conn
+	nc       net.Conn // the server's end of the pipe
+	framer   framer
+	stream   httpfront.Stream
+	saved    time.Time
+	over     chan struct{} // closed when the connection has ended
 }
 
-// run is what an entrypoint's connection does, to its end. alive ends with the worker; api with the API.
-func (s *server) run(alive, api context.Context) {
-	f := &framer{sub: s.sub, schedule: s.schedule, random: s.random}
-	f.at = s.sub.positions()
+// run is a connection, to its end. alive ends with the worker; api with the API.
+func (s *server) run(loop *eventloop.Loop) {
+	s.framer = framer{sub: s.sub, schedule: s.schedule, random: s.random, at: s.sub.positions()}
 	level := s.schedule.Level
 	if level == qos.AtLeastOnce {
 		level = qos.None // written is not received: the proofs below are
 	}
-	pump := httpfront.NewPump(s.sub, f, level)
-	save := time.Now()
-	for alive.Err() == nil {
-		if time.Since(save) > 100*time.Millisecond {
-			s.sub.save()
-			save = time.Now()
-		}
-		s.prove()
-		free, err := s.link.room()
-		if err != nil {
-			break
-		}
-		state := httpfront.Idle
-		if free {
-			if state, err = s.send(api, &pump, f); err != nil || state > httpfront.More {
-				break
-			}
-		}
-		if state == httpfront.Idle {
-			timer := time.NewTimer(moment(s.random, 50*time.Millisecond))
-			s.waker.Wait(alive, timer)
-			timer.Stop()
-		}
-		time.Sleep(moment(s.random, 5*time.Millisecond))
+	s.stream = httpfront.NewStream(s.sub, &s.framer, level)
+	s.saved = time.Now()
+	defer context.AfterFunc(s.api, s.conn.Wake)()
+	defer context.AfterFunc(s.alive, s.conn.Cut)()
+	loop.Add(&s.conn, s.nc, s, eventloop.Options{})
+	<-s.over
+}
+
+// Next implements eventloop.Handler.
+func (s *server) Next(o *eventloop.Output) eventloop.State {
+	if o.Now().Sub(s.saved) > 100*time.Millisecond {
+		s.sub.save()
+		s.saved = o.Now()
 	}
-	if alive.Err() != nil {
+	s.prove()
+	state := s.stream.Fill(s.api, o)
+	s.framer.written += o.Len()
+	s.link.expect(s.framer.proofs)
+	s.framer.proofs = nil
+	if s.wire != "" { // a client may have what was not written to its end, and come back with it
+		for i := range s.framer.framed {
+			s.history.add(eventOf(s.wire, &s.framer.framed[i]))
+		}
+	}
+	o.Due(o.Now().Add(moment(s.random, 50*time.Millisecond)))
+	switch {
+	case state > httpfront.More:
+		return eventloop.Close
+	case state == httpfront.More:
+		return eventloop.More
+	}
+	return eventloop.Idle
+}
+
+// Written implements eventloop.Handler.
+func (s *server) Written() {
+	framed := s.framer.framed
+	s.framer.framed = nil
+	s.stream.Written()
+	if n := len(framed); n > 0 && s.schedule.Mutation == CommitBeforeProof {
+		s.sub.DeliveredThrough(&framed[n-1])
+	}
+}
+
+// Input implements eventloop.Handler.
+func (s *server) Input([]byte) error { return nil }
+
+// Ended implements eventloop.Handler. A worker that died does nothing any more; what it wrote may arrive or not.
+func (s *server) Ended(error) {
+	defer close(s.over)
+	defer s.nc.Close()
+	if s.alive.Err() != nil {
 		s.link.end(s.random.IntN(2) == 0)
 		return
 	}
 	s.prove()
-	s.sub.Close(alive)
+	s.sub.Close(s.alive)
 	s.link.end(false)
-}
-
-func (s *server) send(api context.Context, pump *httpfront.Pump, f *framer) (httpfront.State, error) {
-	b, state := pump.Fill(api, nil)
-	f.written += len(b)
-	proofs, framed := f.proofs, f.framed
-	f.proofs, f.framed = nil, nil
-	if len(b) == 0 {
-		return state, nil
-	}
-	if s.wire != "" {
-		for i := range framed {
-			s.history.add(eventOf(s.wire, &framed[i]))
-		}
-	}
-	if err := s.link.write(b, proofs); err != nil {
-		return state, err
-	}
-	pump.Written()
-	if n := len(framed); n > 0 && s.schedule.Mutation == CommitBeforeProof {
-		s.sub.DeliveredThrough(&framed[n-1])
-	}
-	return state, nil
 }
 
 // prove hands on the proofs of receipt.

@@ -1,6 +1,6 @@
 // Package simulation judges what moves messages under thousands of random fault schedules, in time that is not real
-// (testing/synctest): the entrypoints' real pump (connectors/httpfront), the real window and cursors (qos), behind a model of a
-// broker (a log with partitions, retention and consumer groups) and before a model of a connection, of which the bytes under way
+// (testing/synctest): the entrypoints' real stream on the real event loop (connectors/httpfront, connectors/eventloop), the real
+// window and cursors (qos), behind a model of a broker (a log with partitions, retention and consumer groups) and before a model of a connection, of which the bytes under way
 // can be lost. qos/judge judges each history, as it does those of real brokers; here it also sees what no client can see: the
 // moment at which a checkpoint is saved, and the moment at which bytes are acknowledged.
 //

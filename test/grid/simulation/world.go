@@ -3,10 +3,11 @@ package simulation
 import (
 	"context"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"time"
 
-	"github.com/sluice-gateway/sluice/connectors/httpfront"
+	"github.com/sluice-gateway/sluice/connectors/eventloop"
 	"github.com/sluice-gateway/sluice/qos"
 	"github.com/sluice-gateway/sluice/qos/judge"
 	"github.com/sluice-gateway/sluice/qos/message"
@@ -22,6 +23,7 @@ type simulated struct {
 	broker   *broker
 	actors   sync.WaitGroup
 	all      context.Context // ends everything
+	loop     *eventloop.Loop // of both workers: a goroutine for each connection
 
 	mu      sync.Mutex // guards the following
 	random  *rand.Rand
@@ -37,13 +39,19 @@ type simulated struct {
 // simulation itself is wrong.
 func Play(s Schedule) (*judge.Verdict, error) {
 	h := &history{}
-	w := &simulated{schedule: s, history: h, broker: newBroker(s, h), random: s.random(0)}
+	loop, err := eventloop.New(0)
+	if err != nil {
+		return nil, err
+	}
+	w := &simulated{schedule: s, history: h, broker: newBroker(s, h), random: s.random(0), loop: loop}
 	var end context.CancelFunc
 	w.all, end = context.WithCancel(context.Background())
 	w.api, w.stop = context.WithCancelCause(w.all)
 	for i := range w.workers {
 		w.workers[i], w.kills[i] = context.WithCancel(w.all)
 	}
+	looping := make(chan error, 1)
+	go func() { looping <- w.loop.Run(w.all) }()
 	w.prepare()
 	clients, leave := context.WithCancel(w.all)
 	c := w.client(alone)
@@ -61,6 +69,9 @@ func Play(s Schedule) (*judge.Verdict, error) {
 	leave()
 	end()
 	w.actors.Wait()
+	if err := <-looping; err != nil {
+		return nil, err
+	}
 	return h.verdict()
 }
 
@@ -121,7 +132,9 @@ func (w *simulated) connect(c *client) *link {
 		return nil
 	}
 	w.number++
-	s := &server{schedule: w.schedule, history: w.history, link: &link{}, waker: httpfront.NewWaker(), random: w.schedule.random(100 + w.number)}
+	nc, network := net.Pipe()
+	s := &server{schedule: w.schedule, history: w.history, link: &link{pipe: network}, random: w.schedule.random(100 + w.number),
+		alive: alive, api: w.api, nc: nc, over: make(chan struct{})}
 	if w.schedule.Level == qos.Auto {
 		s.wire = wire
 	}
@@ -130,11 +143,13 @@ func (w *simulated) connect(c *client) *link {
 		at = c.resume
 	}
 	c.begin()
-	s.sub = w.broker.subscribe(w.saver(), at, s.waker.Wake)
+	s.sub = w.broker.subscribe(w.saver(), at, s.conn.Wake)
 	w.servers = append(w.servers, s)
-	api := w.api
+	w.number++
+	chance := w.schedule.random(100 + w.number)
+	w.actors.Go(func() { s.link.carry(chance) })
 	w.actors.Go(func() {
-		s.run(alive, api)
+		s.run(w.loop)
 		time.Sleep(sessionTimeout)
 		s.sub.missed()
 	})
