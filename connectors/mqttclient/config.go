@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/sluice-gateway/sluice/connectors"
-	"github.com/sluice-gateway/sluice/connectors/endpoint/kafka/security"
+	"github.com/sluice-gateway/sluice/connectors/tlsstore"
 	"github.com/sluice-gateway/sluice/proto/apidef"
 )
 
@@ -71,7 +71,7 @@ type Producer struct {
 type Security struct {
 	Auth *Auth `json:"auth"`
 	// SSL says how to encrypt (addenda 3.7-a). The block alone turns it on.
-	SSL *security.SSL `json:"ssl"`
+	SSL *tlsstore.SSL `json:"ssl"`
 }
 
 // Auth is how we introduce ourselves.
@@ -106,7 +106,7 @@ type settings struct {
 	attempts      int
 	username      string
 	password      string
-	tls           *security.Transport // nil: none
+	tls           *tlsstore.Transport // nil: none
 }
 
 // noExpiry stands for an absent message expiry interval, and is how MQTT spells a session that never expires.
@@ -242,7 +242,7 @@ func (c *checker) security(s *settings, at string, sec *Security) {
 		}
 	}
 	if sec.SSL != nil {
-		transport, ps := security.ReadSSL(sec.SSL, at)
+		transport, ps := sec.SSL.Read(at+"/ssl", "serverHost")
 		s.tls = transport
 		c.problems = append(c.problems, ps...)
 	}

@@ -31,8 +31,9 @@
 // state of its disk repeats what it has forgotten.
 //
 // Subscribers with an Instance (webhooks over several workers) share the work by a shared subscription,
-// $share/<identifier>/<filter>, each with a session of its own. Brokers send no retained messages to those. Mosquitto 2.0
-// deals messages out in turn, also to members that are away: their part waits in their session and is theirs when they come
+// $share/<identifier>/<filter>, each with a session of its own. MQTT 5 has brokers send nothing that is retained to those
+// (4.8.2); of Mosquitto 2.0, which does, it is asked not to. MQTT 3.1.1 has no word for that: there every member gets what Mosquitto
+// has retained, whenever it subscribes. Mosquitto 2.0 deals messages out in turn, also to members that are away: their part waits in their session and is theirs when they come
 // back under the same Instance; no other member gets it, and if the session expires first, it is lost. So Instances must
 // be stable, and sessionExpiryInterval longer than a worker may be away. Brokers that deal to connected members only
 // (HiveMQ, EMQX) give a part that was not acknowledged to the others.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/eclipse/paho.golang/packets"
 
-	"github.com/sluice-gateway/sluice/connectors/endpoint/kafka/security"
+	"github.com/sluice-gateway/sluice/connectors/tlsstore"
 	"github.com/sluice-gateway/sluice/qos/message"
 )
 
@@ -63,7 +63,8 @@ func (r *refusal) Error() string {
 // isLasting tells whether a refusal of a connection is one that no retry changes.
 func isLasting(err error) bool {
 	var r *refusal
-	if _, insecure := security.Advice(err); insecure {
+	var insecure *tlsstore.Refused
+	if errors.As(err, &insecure) {
 		return true
 	}
 	if !errors.As(err, &r) || r.packet != packetConnect {
@@ -107,8 +108,9 @@ func classify(topic string, err error, written bool) *message.Failure {
 
 // adviceOn is what a lasting refusal tells the definition's author.
 func adviceOn(err error) string {
-	if text, ok := security.Advice(err); ok {
-		return text
+	var insecure *tlsstore.Refused
+	if errors.As(err, &insecure) {
+		return insecure.Check
 	}
 	return "the broker refuses us: check security.auth and the broker's access rules"
 }

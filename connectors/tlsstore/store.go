@@ -1,6 +1,6 @@
-// Package tlsstore reads trust stores and key stores, in PEM, PKCS12 and JKS, out of the configuration of connectors, and finds
-// every problem in it at once. It opens no connection and starts no goroutine. No password and no private key is ever part of
-// an error or a problem.
+// Package tlsstore is what connectors share of TLS: trust stores and key stores in PEM, PKCS12 and JKS (Store), and connections to
+// brokers that are secured by them (SSL, Transport). It finds every problem of a configuration at once. Files are read again when
+// they change. It starts no goroutine. No password and no private key is ever part of an error, a problem or a log line.
 package tlsstore
 
 import (

@@ -26,7 +26,7 @@ var arrows = map[string][]string{
 var plugins = map[string]plugin{
 	"connectors": {base: []string{"connectors/eventloop"},
 		shared: []string{"connectors", "connectors/eventloop", "connectors/supervise", "connectors/httpfront", "connectors/mqttclient",
-			"connectors/tlsstore", "connectors/endpoint/kafka/security"},
+			"connectors/tlsstore"},
 		groups: []string{"connectors/entrypoint", "connectors/endpoint"}},
 	"policies": {shared: []string{"policies", "policies/el"}},
 }

@@ -25,12 +25,20 @@ type tracker = *window.Window
 // records and holes of compaction, are never in the window and so never hold it up.
 type proofs struct {
 	c       *counted
-	handed  []mark // in the order of Poll, from head on
+	handed  []handedOut // in the order of Poll, from head on
 	head    int
-	acks    int  // since the last save
-	starved bool // Poll waits for proofs
-	pages   bool // a page is bounded by itself: its proof is the next request
-	next    []message.Message
+	repeats bool         // handed may hold a message twice: of a partition that was begun anew
+	acks    int          // since the last save
+	starved bool         // Poll waits for proofs
+	pages   bool         // a page is bounded by itself: its proof is the next request
+	next    message.View // what poll read and did not return
+}
+
+// handedOut is a message as it was handed out. A partition that is begun anew gets another tracker, so that the receipt of what
+// was handed out before proves nothing of what comes now: the log may be another, and what lies between was not received.
+type handedOut struct {
+	mark
+	track tracker
 }
 
 func (p *proofs) seat(l *lane, from spot) {
@@ -38,7 +46,13 @@ func (p *proofs) seat(l *lane, from spot) {
 	if err != nil { // somebody else's text: what it may say is delivered again
 		ranges = nil
 	}
-	l.track = window.New(from.next, ranges, windowBytes)
+	p.track(l, from.next, ranges)
+}
+
+// track begins a lane at next.
+func (p *proofs) track(l *lane, next int64, ranges []window.Range) {
+	l.track = window.New(next, ranges, windowBytes)
+	p.repeats = p.head < len(p.handed)
 }
 
 func (p *proofs) leave(*lane, bool) {}
@@ -64,27 +78,27 @@ func (p *proofs) room(most int) (messages int, bytes int64) {
 	return min(most, messages), bytes
 }
 
-func (p *proofs) poll(most int) ([]message.Message, error) {
+func (p *proofs) poll(most int) (message.View, error) {
 	most, bytes := p.room(most)
 	if p.starved = most <= 0 || bytes <= 0; p.starved {
-		return nil, nil
+		return message.View{}, nil
 	}
-	if p.next != nil {
+	if p.next.Len() > 0 {
 		view := p.next
-		p.next = nil
+		p.next = message.View{}
 		return view, nil
 	}
 	place := p.c.place
 	var out []message.Message
 	for len(out) < most && bytes > 0 {
-		view, err := place.Poll(most - len(out))
+		view, err := place.PollView(most - len(out))
 		if err != nil && len(out) > 0 {
 			break // it comes again
 		}
-		if err != nil || len(view) == 0 {
-			return out, err
+		if err != nil || view.Len() == 0 {
+			return message.Alone(out), err
 		}
-		if view[0].Kind != message.Data {
+		if view.Run[view.From].Kind != message.Data {
 			p.wentBack()
 			if len(out) > 0 {
 				p.next = view
@@ -92,13 +106,14 @@ func (p *proofs) poll(most int) ([]message.Message, error) {
 			}
 			return view, nil
 		}
-		took, whole := p.take(view, place.cur.marks[place.idx-int32(len(view)):place.idx], &bytes, out)
+		took, whole := p.take(view.Messages(), place.cur.marks[place.idx-int32(view.Len()):place.idx], &bytes, out)
 		if whole {
-			return view[:len(took)], nil
+			view.To = view.From + len(took)
+			return view, nil
 		}
 		out = took
 	}
-	return out, nil
+	return message.Alone(out), nil
 }
 
 // take tracks what was read, until bytes are spent, and gives the rest back to the place. whole: what it took is the
@@ -117,7 +132,7 @@ func (p *proofs) take(view []message.Message, marks []mark, bytes *int64, out []
 		size := m.Size()
 		deliver, err := l.track.TrackSized(m.Offset, uint32(size))
 		if errors.Is(err, window.ErrOrder) { // the log was made anew or cut
-			l.track = window.New(m.Offset, nil, windowBytes)
+			p.track(l, m.Offset, nil)
 			deliver, _ = l.track.TrackSized(m.Offset, uint32(size))
 		}
 		l.read, l.handed = marks[i].next, marks[i].next
@@ -128,7 +143,7 @@ func (p *proofs) take(view []message.Message, marks []mark, bytes *int64, out []
 			continue
 		}
 		*bytes -= int64(size)
-		p.hand(marks[i])
+		p.hand(handedOut{marks[i], l.track})
 		if copying {
 			out = append(out, *m)
 		}
@@ -148,42 +163,73 @@ func (p *proofs) wentBack() {
 	vec := p.c.place.vector(nil)
 	for i, l := range p.c.lanes {
 		if l != nil && !l.leaving && vec.at(i) < l.track.Position() {
-			l.track = window.New(vec.at(i), nil, windowBytes)
+			p.track(l, vec.at(i), nil)
 			l.read, l.handed = vec.at(i), vec.at(i)
 		}
 	}
 }
 
 // hand remembers the order of what was handed out, for through.
-func (p *proofs) hand(m mark) {
+func (p *proofs) hand(h handedOut) {
 	if p.head > 0 && len(p.handed) == cap(p.handed) {
 		p.handed = append(p.handed[:0], p.handed[p.head:]...)
 		p.head = 0
 	}
-	p.handed = append(p.handed, m)
+	if p.repeats && len(p.handed)-p.head >= 2*maxUnproven {
+		p.forgetFormer()
+	}
+	p.handed = append(p.handed, h)
 }
 
-// through takes the oldest of that place: where a partition left and came back, a message may have been handed out twice, and
-// the proof is of the first. What lies between the two is not proved.
-func (p *proofs) through(m mark) bool {
-	for i := p.head; i < len(p.handed); i++ {
-		if p.handed[i] != m {
-			continue
+// forgetFormer drops what was handed out of partitions as they were before they were begun anew: a client that has not proved
+// it for so long does not.
+func (p *proofs) forgetFormer() {
+	kept := p.handed[:0]
+	for _, h := range p.handed[p.head:] {
+		if l := p.c.lane(h.part); l != nil && l.track == h.track {
+			kept = append(kept, h)
 		}
-		for _, before := range p.handed[p.head : i+1] {
-			p.prove(before)
-		}
-		p.head = i + 1
-		return p.proved()
 	}
-	return false
+	p.handed, p.head, p.repeats = kept, 0, false
+}
+
+// find looks for the oldest of that place; -1: it was not handed out, or is proved. Where a partition left and came back, a message
+// may have been handed out twice, and the proof is of the first. What lies between the two is not proved. It costs no more than
+// proving what lies before does.
+func (p *proofs) find(m mark) int {
+	for i := p.head; i < len(p.handed); i++ {
+		if p.handed[i].mark == m {
+			return i
+		}
+	}
+	return -1
+}
+
+func (p *proofs) through(m mark) bool {
+	at := p.find(m)
+	if at < 0 {
+		return false
+	}
+	for _, before := range p.handed[p.head : at+1] {
+		p.prove(before)
+	}
+	p.head = at + 1
+	return p.proved()
 }
 
 func (p *proofs) ack(m mark) bool {
-	p.prove(m)
+	if p.repeats {
+		at := p.find(m)
+		if at < 0 {
+			return false
+		}
+		p.prove(p.handed[at])
+		p.handed[at].part = -1 // the next proof is of the next copy
+	} else if l := p.c.lane(m.part); l != nil {
+		p.prove(handedOut{m, l.track})
+	}
 	for p.head < len(p.handed) {
-		first := p.handed[p.head]
-		if l := p.c.lane(first.part); l != nil && l.track.Position() < first.next {
+		if first := p.handed[p.head]; first.part >= 0 && first.track.Position() < first.next {
 			break
 		}
 		p.head++
@@ -191,9 +237,9 @@ func (p *proofs) ack(m mark) bool {
 	return p.proved()
 }
 
-func (p *proofs) prove(m mark) {
-	if l := p.c.lane(m.part); l != nil {
-		l.track.Ack(m.next - 1)
+func (p *proofs) prove(h handedOut) {
+	if h.part >= 0 {
+		h.track.Ack(h.next - 1)
 		p.acks++
 	}
 }
@@ -201,7 +247,7 @@ func (p *proofs) prove(m mark) {
 // proved tells whether Poll may go on.
 func (p *proofs) proved() bool {
 	if p.head == len(p.handed) {
-		p.handed, p.head = p.handed[:0], 0
+		p.handed, p.head, p.repeats = p.handed[:0], 0, false
 	}
 	if p.acks >= manyAcks {
 		notify(p.c.kick)

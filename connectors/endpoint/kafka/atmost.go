@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"slices"
+
 	"github.com/sluice-gateway/sluice/qos/message"
 )
 
@@ -30,33 +32,51 @@ type reservations struct {
 	pages  bool
 }
 
-// chunk is messages in order, each with the lane that it was read for; nil: it is no data.
-type chunk struct {
-	messages []message.Message
-	lanes    []*lane
+// chunk is messages in order.
+type chunk []piece
+
+// piece is a part of a chunk, in one view.
+type piece struct {
+	view  message.View
+	lanes []*lane // that its messages were read for; nil: it is no data, and alone
 }
 
-func (k *chunk) empty() bool { return len(k.messages) == 0 }
-
-func (k *chunk) add(m message.Message, l *lane) {
-	k.messages, k.lanes = append(k.messages, m), append(k.lanes, l)
+func (k chunk) len() (n int) {
+	for i := range k {
+		n += k[i].view.Len()
+	}
+	return n
 }
 
 // join moves what is in other behind k.
 func (k *chunk) join(other *chunk) {
-	k.messages, k.lanes = append(k.messages, other.messages...), append(k.lanes, other.lanes...)
-	*other = chunk{}
+	*k = append(*k, *other...)
+	*other = nil
 }
 
 // without drops the messages of a lane.
 func (k *chunk) without(l *lane) {
 	var rest chunk
-	for i, of := range k.lanes {
-		if of != l {
-			rest.add(k.messages[i], of)
+	for _, p := range *k {
+		if p = p.without(l); p.view.Len() > 0 {
+			rest = append(rest, p)
 		}
 	}
 	*k = rest
+}
+
+func (p piece) without(l *lane) piece {
+	if !slices.Contains(p.lanes, l) {
+		return p
+	}
+	var left []message.Message
+	var lanes []*lane
+	for i, m := range p.view.Messages() {
+		if p.lanes[i] != l {
+			left, lanes = append(left, m), append(lanes, p.lanes[i])
+		}
+	}
+	return piece{message.Alone(left), lanes}
 }
 
 func (r *reservations) seat(l *lane, from spot) { l.handed = from.next }
@@ -75,72 +95,60 @@ func (r *reservations) open(*lane) bool   { return false }
 func (r *reservations) through(mark) bool { return false }
 func (r *reservations) ack(mark) bool     { return false }
 
-func (r *reservations) poll(most int) ([]message.Message, error) {
-	if r.flight.empty() && len(r.ready.messages) <= r.size/2 {
+func (r *reservations) poll(most int) (message.View, error) {
+	if len(r.flight) == 0 && r.ready.len() <= r.size/2 {
 		r.reserve(most)
 	}
-	if r.ready.empty() {
-		if r.flight.empty() {
-			return nil, r.err
+	if len(r.ready) == 0 {
+		if len(r.flight) == 0 {
+			return message.View{}, r.err
 		}
 		r.waited = true
-		return nil, nil
+		return message.View{}, nil
 	}
-	n := 0
-	for n < len(r.ready.messages) && n < most {
-		l := r.ready.lanes[n]
-		if l == nil {
-			break // what is no data goes alone
+	first := &r.ready[0]
+	view := first.view
+	view.To = min(view.To, view.From+most)
+	for i := range view.Len() {
+		if first.lanes != nil {
+			first.lanes[i].handed = view.Run[view.From+i].Offset + 1
 		}
-		l.handed = r.ready.messages[n].Offset + 1
-		n++
 	}
-	n = max(n, 1)
-	view := r.ready.messages[:n:n]
-	r.ready = chunk{r.ready.messages[n:], r.ready.lanes[n:]}
+	if first.view.From = view.To; first.view.Len() == 0 {
+		r.ready = r.ready[1:]
+	} else {
+		first.lanes = first.lanes[view.Len():]
+	}
 	return view, nil
 }
 
 // reserve takes the next chunk from the place. A page reserves no more than it is sure to take.
 func (r *reservations) reserve(most int) {
-	k, bytes := chunk{}, 0
 	limit := r.size
 	if r.pages {
-		if !r.ready.empty() {
+		if len(r.ready) > 0 {
 			return
 		}
 		limit = min(most, r.left)
 	}
-	place := r.c.place
-	data := 0
-	for r.err == nil && len(k.messages) < limit && bytes < maxReservedBytes {
-		view, err := place.Poll(limit - len(k.messages))
+	var k chunk
+	bytes, data := 0, 0
+	for r.err == nil && k.len() < limit && bytes < maxReservedBytes {
+		view, err := r.c.place.PollView(limit - k.len())
 		if err != nil {
 			r.err = err
 			break
 		}
-		if len(view) == 0 {
+		if view.Len() == 0 {
 			break
 		}
-		if view[0].Kind != message.Data {
-			k.add(view[0], nil)
+		if view.Run[view.From].Kind != message.Data {
+			k = append(k, piece{view: view})
 			continue
 		}
-		marks := place.cur.marks[place.idx-int32(len(view)) : place.idx]
-		partial := r.c.partial()
-		for i := range view {
-			if bytes += view[i].Size(); bytes > maxReservedBytes && i > 0 {
-				place.unread(len(view) - i)
-				break
-			}
-			l := r.c.lanes[marks[i].part]
-			l.read = marks[i].next
-			k.add(view[i], l)
-			if partial {
-				r.c.identify(l, &k.messages[len(k.messages)-1])
-			}
-			data++
-		}
+		p := r.read(view, &bytes)
+		data += p.view.Len()
+		k = append(k, p)
 	}
 	r.left -= data
 	if data == 0 {
@@ -150,6 +158,30 @@ func (r *reservations) reserve(most int) {
 	r.flight = k
 	r.serial++
 	notify(r.c.kick)
+}
+
+// read makes a piece of what the place returned, and gives what is too much back to it.
+func (r *reservations) read(view message.View, bytes *int) piece {
+	place := r.c.place
+	marks := place.cur.marks[place.idx-int32(view.Len()) : place.idx]
+	lanes := make([]*lane, 0, view.Len())
+	for i := range view.Messages() {
+		if *bytes += view.Run[view.From+i].Size(); *bytes > maxReservedBytes && i > 0 {
+			place.unread(view.Len() - i)
+			view.To = view.From + i
+			break
+		}
+		l := r.c.lanes[marks[i].part]
+		l.read = marks[i].next
+		lanes = append(lanes, l)
+	}
+	if r.c.partial() {
+		view = message.Alone(slices.Clone(view.Messages()))
+		for i, l := range lanes {
+			r.c.identify(l, &view.Run[i])
+		}
+	}
+	return piece{view, lanes}
 }
 
 // due is the reservation that is under way. last: of lanes that end, what was handed out, so that the rest is for whoever
@@ -174,13 +206,13 @@ func (r *reservations) due(last bool) []commitment {
 }
 
 func (r *reservations) settled() bool {
-	if r.c.closed || r.asked != r.serial || r.flight.empty() {
+	if r.c.closed || r.asked != r.serial || len(r.flight) == 0 {
 		return false
 	}
 	switch {
-	case r.waited && len(r.flight.messages) >= r.size:
+	case r.waited && r.flight.len() >= r.size:
 		r.size = min(2*r.size, maxReserved)
-	case !r.waited && len(r.ready.messages) > r.size/4:
+	case !r.waited && r.ready.len() > r.size/4:
 		r.size = max(r.size/2, minReserved)
 	}
 	r.waited = false

@@ -3,6 +3,7 @@ package kafka
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/sluice-gateway/sluice/qos/exchange"
@@ -22,8 +23,22 @@ const (
 	attributePrefix         = "gravitee.attribute."
 	attributeEndpointPrefix = "gravitee.attributes.endpoint."
 
-	attributeReset = attributeEndpointPrefix + "kafka.consumer.autoOffsetReset" // addenda 3.2-d: overrides the configuration
+	// Fields of the configuration that vary per exchange (spec 3.3); they override it.
+	attributeReset         = attributeConsumer + "autoOffsetReset" // addenda 3.2-d
+	attributeEncodeID      = attributeConsumer + "encodeMessageId"
+	attributeConfluent     = attributeConsumer + "removeConfluentHeader"
+	attributeMustExist     = attributeConsumer + "checkTopicExistence"
+	attributeConsumer      = attributeEndpointPrefix + "kafka.consumer."
+	attributeCompression   = attributeEndpointPrefix + "kafka.producer.compressionType" // also the message's
+	attributeKafkaEndpoint = attributeEndpointPrefix + "kafka."
 )
+
+// patternAttributes are the names of the attribute that holds a topic pattern, in the spellings of the configuration.
+var patternAttributes = [...]string{attributeConsumer + "topicPattern", attributeConsumer + "topicsPattern", attributeConsumer + "topics.pattern"}
+
+// fixed are fields that decide how the endpoint connects, once for all who use it. An attribute that would have them otherwise is
+// refused where a subscription starts, since nobody should read with rights that are not his.
+var fixed = [...]string{"bootstrapServers", "security.protocol", "security.sasl.saslMechanism", "security.sasl.saslJaasConfig"}
 
 // The names of the attribute that holds topics, per side, the most specific first.
 var (
@@ -44,6 +59,59 @@ func (p *producer) topics(x *exchange.Exchange, m *message.Message) []string {
 		return distinct(list(v))
 	}
 	return p.e.set.outTopics
+}
+
+// asked is what an exchange reads: what is configured, as far as its attributes do not say otherwise.
+func asked(x *exchange.Exchange, what reading) (reading, *message.Failure) {
+	if v, ok := exchangeTopics(x, &consumerTopics); ok {
+		what.topics, what.pattern = distinct(list(v)), nil
+	} else if fail := askedPattern(x, &what); fail != nil {
+		return what, fail
+	}
+	for name, flag := range map[string]*bool{
+		attributeEncodeID: &what.encodeID, attributeConfluent: &what.stripMagic, attributeMustExist: &what.mustExist,
+	} {
+		v, ok := x.Attribute(name)
+		if !ok || v == nil {
+			continue
+		}
+		is, err := strconv.ParseBool(fmt.Sprint(v))
+		if err != nil {
+			return what, badAttribute(name, v, "is neither true nor false")
+		}
+		*flag = is
+	}
+	for _, field := range fixed {
+		if v, ok := x.Attribute(attributeKafkaEndpoint + field); ok && v != nil {
+			return what, &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid, Message: textInvalid +
+				": attribute " + attributeKafkaEndpoint + field + ": connections are shared, and their settings cannot vary; use another endpoint"}
+		}
+	}
+	return what, nil
+}
+
+func askedPattern(x *exchange.Exchange, what *reading) *message.Failure {
+	for _, name := range patternAttributes {
+		v, ok := x.Attribute(name)
+		if !ok || v == nil {
+			continue
+		}
+		p, err := newPattern(fmt.Sprint(v))
+		if err != nil {
+			return badAttribute(name, v, err.Error())
+		}
+		what.topics, what.pattern = nil, p
+		break
+	}
+	return nil
+}
+
+// maxShown bounds what is shown of an attribute's value, in bytes.
+const maxShown = 100
+
+func badAttribute(name string, v any, text string) *message.Failure {
+	return &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid,
+		Message: fmt.Sprintf("%s: attribute %s: %.*q %s", textInvalid, name, maxShown, fmt.Sprint(v), text)}
 }
 
 // exchangeTopics reads the topic attribute of the exchange for one side.

@@ -12,14 +12,37 @@ import (
 // are forgotten: they are not saved, and so come again.
 const mostHanded = 4096
 
-// hand remembers where a view leads, until it is delivered. It does not keep the messages alive.
+// handed is where a view leads, until it is delivered.
+type handed struct {
+	marks []mark
+	round int // subscription.round when it was polled
+}
+
+// hand remembers where a view leads. It does not keep the messages alive.
 func (s *subscription) hand(marks []mark) {
 	s.markMu.Lock()
 	defer s.markMu.Unlock()
 	if len(s.handed) == mostHanded {
 		s.handed = append(s.handed[:0], s.handed[mostHanded/2:]...)
 	}
-	s.handed = append(s.handed, marks)
+	for _, m := range marks {
+		if m.part < 0 {
+			continue
+		}
+		if m.next <= s.furthest.at(int(m.part)) {
+			s.wentBack(m)
+		}
+		s.furthest = s.furthest.set(int(m.part), m.next)
+	}
+	s.handed = append(s.handed, handed{marks, s.round})
+}
+
+// wentBack: the log was made anew or cut, and m is the first message that was read of what it has now. What was delivered of
+// the old one, or will yet prove to be, says nothing of this. The caller holds markMu.
+func (s *subscription) wentBack(m mark) {
+	s.round++
+	s.rounds = s.rounds.set(int(m.part), int64(s.round))
+	s.delivered, s.dirty = s.delivered.set(int(m.part), m.next-1), true
 }
 
 // DeliveredThrough implements connectors.Subscription. The message may be a copy that a policy made.
@@ -33,11 +56,12 @@ func (s *subscription) DeliveredThrough(m *message.Message) {
 	if h < 0 {
 		return
 	}
-	for _, marks := range s.handed[:h] {
-		s.mark(marks)
+	for _, before := range s.handed[:h] {
+		s.mark(before)
 	}
-	s.mark(s.handed[h][:i+1])
-	if s.handed[h] = s.handed[h][i+1:]; len(s.handed[h]) == 0 {
+	last := &s.handed[h]
+	s.mark(handed{last.marks[:i+1], last.round})
+	if last.marks = last.marks[i+1:]; len(last.marks) == 0 {
 		h++
 	}
 	rest := copy(s.handed, s.handed[h:])
@@ -51,17 +75,17 @@ func (s *subscription) Acknowledge(m *message.Message) { s.DeliveredThrough(m) }
 // find looks for a message from the oldest view on: in a log that was made anew a place may come again, and what was
 // delivered is the first of the two. It costs no more than marking what lies before does.
 func (s *subscription) find(m mark) (h, i int) {
-	for h, marks := range s.handed {
-		if i := slices.Index(marks, m); i >= 0 {
+	for h := range s.handed {
+		if i := slices.Index(s.handed[h].marks, m); i >= 0 {
 			return h, i
 		}
 	}
 	return -1, 0
 }
 
-func (s *subscription) mark(marks []mark) {
-	for _, m := range marks {
-		if m.part >= 0 {
+func (s *subscription) mark(h handed) {
+	for _, m := range h.marks {
+		if m.part >= 0 && int64(h.round) >= s.rounds.at(int(m.part)) {
 			s.delivered = s.delivered.set(int(m.part), m.next)
 		}
 	}

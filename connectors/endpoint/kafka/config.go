@@ -3,6 +3,7 @@ package kafka
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -40,7 +41,8 @@ type Consumer struct {
 	Enabled *bool `json:"enabled"`
 	// Topics to read. Default: those of the root.
 	Topics []string `json:"topics"`
-	// TopicPattern, a regular expression instead of Topics, is not served in this version.
+	// TopicPattern, instead of Topics, is a Java regular expression: every topic whose whole name matches is read, at most
+	// mostTopics of them, new ones from their beginning. See newPattern for what of Java's is served. Three spellings (addenda 3.2-a).
 	TopicPattern  string `json:"topicPattern"`
 	TopicsPattern string `json:"topicsPattern"`
 	PatternKey    string `json:"topics.pattern"`
@@ -48,7 +50,8 @@ type Consumer struct {
 	EncodeMessageID *bool `json:"encodeMessageId"`
 	// AutoOffsetReset is where a client without a position starts: latest (default), earliest, or none, which refuses it.
 	AutoOffsetReset string `json:"autoOffsetReset"`
-	// CheckTopicExistence refuses a subscription to a missing topic. Default false: it is waited for.
+	// CheckTopicExistence refuses a subscription to a missing topic, or with a pattern that matches none. Default false: it is
+	// waited for.
 	CheckTopicExistence bool `json:"checkTopicExistence"`
 	// RemoveConfluentHeader strips the schema registry's 5 bytes from values that start with them. Default false.
 	RemoveConfluentHeader bool `json:"removeConfluentHeader"`
@@ -66,17 +69,14 @@ type Producer struct {
 
 // settings is the one normal form of both layouts.
 type settings struct {
-	bootstrap  string
-	consume    bool
-	produce    bool
-	topics     []string // read
-	outTopics  []string // written
-	encodeID   bool
-	reset      string // latest, earliest, none
-	mustExist  bool
-	stripMagic bool
-	codec      kgo.CompressionCodec
-	security   *security.Plan
+	reading
+	bootstrap string
+	consume   bool
+	produce   bool
+	outTopics []string // written
+	reset     string   // latest, earliest, none
+	codec     string   // of codecs
+	security  *security.Plan
 }
 
 // Start rules of a subscription that has no position (autoOffsetReset).
@@ -105,7 +105,7 @@ func read(cfg, shared json.RawMessage) (settings, apidef.Problems) {
 		ps = append(ps, p)
 	}
 	c := checker{problems: ps}
-	s := settings{bootstrap: strings.TrimSpace(own.BootstrapServers), encodeID: true, reset: resetLatest}
+	s := settings{bootstrap: strings.TrimSpace(own.BootstrapServers), reading: reading{encodeID: true}, reset: resetLatest}
 	if s.bootstrap == "" && len(ps.Errors()) == 0 {
 		c.fail("/bootstrapServers", `is required, e.g. "broker-1:9092,broker-2:9092"`)
 	}
@@ -127,7 +127,6 @@ func read(cfg, shared json.RawMessage) (settings, apidef.Problems) {
 func (s *settings) merge(own Config, group Shared) {
 	s.consume, s.produce = true, true
 	s.topics, s.outTopics = own.Topics, own.Topics
-	s.codec = kgo.NoCompression()
 	for _, c := range []*Consumer{own.Consumer, group.Consumer} {
 		if c != nil {
 			s.mergeConsumer(c)
@@ -143,8 +142,8 @@ func (s *settings) merge(own Config, group Shared) {
 		if len(p.Topics) > 0 {
 			s.outTopics = p.Topics
 		}
-		if codec, ok := codecs[strings.ToLower(p.CompressionType)]; ok {
-			s.codec = codec()
+		if p.CompressionType != "" {
+			s.codec = strings.ToLower(p.CompressionType)
 		}
 	}
 	s.topics = distinct(s.topics)
@@ -156,7 +155,12 @@ func (s *settings) mergeConsumer(c *Consumer) {
 		s.consume = *c.Enabled
 	}
 	if len(c.Topics) > 0 {
-		s.topics = c.Topics
+		s.topics, s.pattern = c.Topics, nil
+	}
+	for _, text := range c.patterns() {
+		if p, err := newPattern(text); err == nil { // else it has been told
+			s.topics, s.pattern = nil, p
+		}
 	}
 	if c.EncodeMessageID != nil {
 		s.encodeID = *c.EncodeMessageID
@@ -166,6 +170,13 @@ func (s *settings) mergeConsumer(c *Consumer) {
 	}
 	s.mustExist = s.mustExist || c.CheckTopicExistence
 	s.stripMagic = s.stripMagic || c.RemoveConfluentHeader
+}
+
+// patterns are the patterns that c has, by the names of their members.
+func (c *Consumer) patterns() map[string]string {
+	all := map[string]string{"topicPattern": c.TopicPattern, "topicsPattern": c.TopicsPattern, "topics.pattern": c.PatternKey}
+	maps.DeleteFunc(all, func(_, text string) bool { return text == "" })
+	return all
 }
 
 var codecs = map[string]func() kgo.CompressionCodec{
@@ -190,11 +201,15 @@ func (c *checker) consumer(at string, con *Consumer) {
 	}
 	at += "/consumer"
 	c.topics(at+"/topics", con.Topics)
-	for name, pattern := range map[string]string{
-		"topicPattern": con.TopicPattern, "topicsPattern": con.TopicsPattern, "topics.pattern": con.PatternKey,
-	} {
-		if pattern != "" {
-			c.fail(at+"/"+name, "topic patterns are not served in this version; list the topics in topics")
+	patterns := con.patterns()
+	for _, name := range slices.Sorted(maps.Keys(patterns)) {
+		switch _, err := newPattern(patterns[name]); {
+		case err != nil:
+			c.fail(at+"/"+name, err.Error())
+		case len(patterns) > 1:
+			c.fail(at+"/"+name, "stands beside another spelling of itself; give topicPattern alone")
+		case len(con.Topics) > 0:
+			c.fail(at+"/"+name, "stands beside topics; give one of them")
 		}
 	}
 	switch strings.ToLower(con.AutoOffsetReset) {

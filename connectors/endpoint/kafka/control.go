@@ -90,6 +90,11 @@ func (c *control) after(ctx context.Context, topics []string, t time.Time) (offs
 	})
 }
 
+// since is after, for one time.
+func (c *control) since(t time.Time) lookup {
+	return func(ctx context.Context, topics []string) (offsets, error) { return c.after(ctx, topics, t) }
+}
+
 func (c *control) list(ctx context.Context, topics []string,
 	ask func(*kadm.Client, context.Context, ...string) (kadm.ListedOffsets, error)) (offsets, error) {
 	admin, err := c.admin()
@@ -99,6 +104,9 @@ func (c *control) list(ctx context.Context, topics []string,
 	ctx, cancel := context.WithTimeout(ctx, controlTimeout)
 	defer cancel()
 	out := offsets{at: map[place]int64{}}
+	if len(topics) == 0 { // to kadm that would be all
+		return out, nil
+	}
 	listed, err := ask(admin, ctx, topics...)
 	if err != nil {
 		return out, fmt.Errorf("list offsets: %w", err)
@@ -119,6 +127,28 @@ func (c *control) list(ctx context.Context, topics []string,
 			out.missing = append(out.missing, topic)
 		}
 	}
+	return out, nil
+}
+
+// matching lists the topics that match a pattern, by name.
+func (c *control) matching(ctx context.Context, p *pattern) ([]string, error) {
+	admin, err := c.admin()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, controlTimeout)
+	defer cancel()
+	all, err := admin.ListTopics(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list topics: %w", err)
+	}
+	var out []string
+	for name, topic := range all {
+		if p.match.MatchString(name) && !isMissing(topic.Err) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
 	return out, nil
 }
 

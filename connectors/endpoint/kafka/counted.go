@@ -82,7 +82,9 @@ type ledger interface {
 	seat(l *lane, from spot)
 	// leave stops handing out messages of a lane. lost: somebody else may have it already.
 	leave(l *lane, lost bool)
-	poll(most int) ([]message.Message, error)
+	// poll returns what is handed out next: a piece of the shared ring, or copies. Of the former no more than is handed out is
+	// between From and To; what lies before and behind is other partitions' too.
+	poll(most int) (message.View, error)
 	// due returns what to save. last: lanes that end, so that nothing follows.
 	due(last bool) []commitment
 	// settled says that what due returned last is saved; it tells whether Poll may have something now.
@@ -113,15 +115,21 @@ const (
 
 // Poll implements connectors.Subscription.
 func (c *counted) Poll(most int) ([]message.Message, error) {
+	v, err := c.PollView(most)
+	return v.Messages(), err
+}
+
+// PollView implements connectors.Viewer.
+func (c *counted) PollView(most int) (message.View, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.failure != nil:
-		return nil, c.failure
+		return message.View{}, c.failure
 	case c.closed:
-		return nil, closedFailure(nil)
+		return message.View{}, closedFailure(nil)
 	case most <= 0:
-		return nil, nil
+		return message.View{}, nil
 	}
 	return c.ledger.poll(most)
 }
@@ -170,7 +178,7 @@ func (c *counted) AppendCursor(dst []byte) []byte {
 			at = append(at, cursor.Position{Topic: l.at.topic, Partition: l.at.partition, Offset: l.handed - 1})
 		}
 	}
-	return cursor.Append(dst, at, c.place.r.f.e.set.encodeID)
+	return cursor.Append(dst, at, c.place.r.f.encodeID)
 }
 
 // lane returns a partition's lane; nil: it is not ours. The caller holds mu.
@@ -279,7 +287,7 @@ func (c *counted) resume() {
 		l.slot = len(at)
 		at = append(at, cursor.Position{Topic: l.at.topic, Partition: l.at.partition, Offset: l.read - 1})
 	}
-	c.ids.Reset(at, c.place.r.f.e.set.encodeID)
+	c.ids.Reset(at, c.place.r.f.encodeID)
 	c.place.resumeAt(vec)
 }
 
@@ -381,4 +389,7 @@ func (c *counted) fail(f *message.Failure) {
 	c.place.wake()
 }
 
-var _ connectors.Subscription = (*counted)(nil)
+var (
+	_ connectors.Subscription = (*counted)(nil)
+	_ connectors.Viewer       = (*counted)(nil)
+)

@@ -197,3 +197,13 @@ func TestReal_CountedRetention(t *testing.T) {
 
 func TestReal_Until(t *testing.T)       { testUntil(t, realSite(t, kafka.Get(t), 3)) }
 func TestReal_UntilMarker(t *testing.T) { testUntilMarker(t, realSite(t, kafka.Get(t), 1)) }
+
+// realField is a field whose prefix no other test has.
+func realField(t *testing.T) *field {
+	k := kafka.Get(t)
+	return &field{newSite(t, k.Addrs(), "", 2), k.Topic(t, 1) + "-"}
+}
+
+func TestReal_Pattern(t *testing.T)             { testPattern(t, realField(t)) }
+func TestReal_PatternMember(t *testing.T)       { testPatternMember(t, realField(t)) }
+func TestReal_PatternTopicDeleted(t *testing.T) { testPatternTopicDeleted(t, realField(t)) }

@@ -56,11 +56,11 @@ func (r *reader) claims(ctx context.Context, from cursor.Cursor, live vector) (m
 	case cursor.At:
 		return r.named(ctx, from.At)
 	case cursor.Latest:
-		found, err = f.control.ends(ctx, f.topics)
+		found, err = f.control.ends(ctx, f.names())
 	case cursor.Earliest:
-		found, err = f.control.starts(ctx, f.topics)
+		found, err = f.control.starts(ctx, f.names())
 	case cursor.Time:
-		found, err = f.control.after(ctx, f.topics, from.Time)
+		found, err = f.control.after(ctx, f.names(), from.Time)
 	}
 	if err != nil {
 		return nil, err
@@ -92,6 +92,17 @@ func (g *registry) leave(c *counted) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.all, c)
+}
+
+// follow has the members that read with r know of topics.
+func (g *registry) follow(r *reader, topics []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for c := range g.all {
+		if m, ok := c.book.(*member); ok && c.place.r == r {
+			m.cl.AddConsumeTopics(topics...)
+		}
+	}
 }
 
 // closeAll closes those that nobody closed, side by side.

@@ -140,6 +140,29 @@ func BenchmarkReal_Drain(b *testing.B) {
 		}
 		b.ReportMetric(float64(b.N)*total/b.Elapsed().Seconds(), "msg/s")
 	}
+	b.Run("pages of 500", func(b *testing.B) {
+		bed := realBed(b, k, topic, "", connectors.Limits{})
+		defer bed.stop()
+		for b.Loop() {
+			for at, n := "earliest", 0; n < total; {
+				c := bed.mustOpen(auto(), connectors.SubscribeOptions{Cursor: at, Limit: 500})
+				for left := min(500, total-n); left > 0; {
+					view, err := c.sub.Poll(left)
+					if err != nil {
+						b.Fatal(err)
+					}
+					n, left = n+len(view), left-len(view)
+					if len(view) == 0 {
+						<-c.wake
+					}
+				}
+				at = string(c.sub.AppendCursor(nil))
+				c.sub.Close(b.Context())
+			}
+		}
+		b.ReportMetric(float64(b.N)*total/b.Elapsed().Seconds(), "msg/s")
+		b.ReportMetric(float64(bed.e.stats.leased.Load())/float64(b.N), "clients/op")
+	})
 	b.Run("plain", func(b *testing.B) { plain(b) })
 	b.Run("plain,2MiB", func(b *testing.B) { plain(b, kgo.FetchMaxBytes(2<<20)) })
 	for _, cfg := range []string{"", `,"consumer":{"encodeMessageId":false}`} {

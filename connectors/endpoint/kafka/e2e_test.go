@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -25,7 +26,13 @@ import (
 
 var kafka brokers.SharedKafka
 
-func TestMain(m *testing.M) { brokers.Main(m, kafka.Close, fast.Close, leak.Check) }
+func TestMain(m *testing.M) {
+	if os.Getenv(envConfig) != "" {
+		fmt.Fprintln(os.Stderr, beMember())
+		os.Exit(1)
+	}
+	brokers.Main(m, kafka.Close, fast.Close, leak.Check)
+}
 
 // realBed is an endpoint on a topic of a real Kafka.
 func realBed(t testing.TB, k *brokers.Kafka, topic, more string, limits connectors.Limits) *bed {

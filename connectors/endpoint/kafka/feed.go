@@ -3,9 +3,8 @@ package kafka
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sluice-gateway/sluice/connectors"
 	"github.com/sluice-gateway/sluice/qos"
@@ -37,7 +36,11 @@ type feed struct {
 	slots   chan struct{}
 	counted *registry
 	turns   *turns
-	topics  []string
+	reading
+
+	matches atomic.Pointer[matches] // nil: none yet, or no pattern
+	looking sync.Mutex              // one discover at a time
+	left    atomic.Int64            // topics that match and are not read
 
 	mu       sync.Mutex // guards the following
 	reader   *reader
@@ -52,9 +55,9 @@ func (fs *feeds) init(e *Endpoint) {
 	fs.all = map[string]*feed{}
 }
 
-// of returns the feed of a topic set.
-func (fs *feeds) of(topics []string) (*feed, error) {
-	key := strings.Join(topics, ",")
+// of returns the feed of a reading.
+func (fs *feeds) of(what reading) (*feed, error) {
+	key := what.key()
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if fs.ended {
@@ -70,7 +73,7 @@ func (fs *feeds) of(topics []string) (*feed, error) {
 		return nil, &message.Failure{Status: statusRetry, Key: message.KeyUnknownError,
 			Message: "too many different sets of topics are read at once"}
 	}
-	f := &feed{e: fs.e, control: &fs.control, slots: fs.slots, counted: &fs.counted, turns: &fs.turns, topics: topics}
+	f := &feed{e: fs.e, control: &fs.control, slots: fs.slots, counted: &fs.counted, turns: &fs.turns, reading: what}
 	fs.all[key] = f
 	return f, nil
 }
@@ -94,15 +97,15 @@ func (fs *feeds) subscribe(ctx context.Context, x *exchange.Exchange, o connecto
 		return nil, &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid,
 			Message: textInvalid + ": the consumer is disabled"}
 	}
-	topics := set.topics
-	if v, ok := exchangeTopics(x, &consumerTopics); ok {
-		topics = distinct(list(v))
+	what, fail := asked(x, set.reading)
+	if fail != nil {
+		return nil, fail
 	}
-	if len(topics) == 0 || slices.ContainsFunc(topics, func(t string) bool { return !validTopic(t) }) {
+	if !what.valid() {
 		return nil, &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid,
 			Message: textInvalid + ": there is no topic to read (consumer.topics)"}
 	}
-	w, fail := want(x, o.Cursor, topics, set.reset)
+	w, fail := want(x, o.Cursor, &what, set.reset)
 	if fail != nil {
 		return nil, fail
 	}
@@ -113,7 +116,7 @@ func (fs *feeds) subscribe(ctx context.Context, x *exchange.Exchange, o connecto
 		w.group = "" // a look back beside the client's own progress: it saves nothing
 	}
 	for {
-		f, err := fs.of(topics)
+		f, err := fs.of(what)
 		if err != nil {
 			return nil, subscribeFailure(err)
 		}

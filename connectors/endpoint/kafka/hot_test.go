@@ -20,11 +20,11 @@ func still(t testing.TB, partitions int, limits connectors.Limits) *reader {
 	for p := range partitions {
 		places = append(places, place{"orders", int32(p)})
 	}
-	f, _ := e.feeds.of([]string{"orders"})
+	f, _ := e.feeds.of(e.set.reading)
 	r := &reader{f: f, kick: make(chan struct{}, 1), subs: map[*subscription]struct{}{}}
 	lay := newLayout(f.topics, places)
 	r.lay.Store(lay)
-	r.ring.init(e, lay, make(vector, partitions))
+	r.ring.init(e, &f.reading, lay, make(vector, partitions))
 	return r
 }
 

@@ -17,9 +17,13 @@
 //     message goes to one of them: under none by reservations, from the live end on, under auto by proofs of delivery.
 //   - A page (http-get) does not join the group and saves as an outsider: see page.go for what that costs.
 //
+// What is read may be a pattern instead of topics: see topics.go. Attributes say per exchange, some per message, what of the
+// configuration is otherwise (attributes.go): topics, the pattern, the start rule, the form of ids, the group, keys and the compression;
+// what is read in the same way shares a reader. How to connect is the same for all, since connections are shared.
+//
 // Goroutines: all are started by Run, on request, and Run waits for them (Endpoint.spawn). The clients of franz-go have
 // their own, ended by Close, which Run or a goroutine of Run calls. Locks: counted.saving before counted.mu before
-// subscription.mu before notifier.mu; feed.mu before notifier.mu. Only counted.saving is held while a client is called.
+// subscription.mu before reader.mu and notifier.mu; feed.mu before reader.mu and notifier.mu. Only counted.saving is held while a client is called.
 package kafka
 
 import (
@@ -70,7 +74,9 @@ type Endpoint struct {
 	ended   chan struct{}              // closed when Run takes no more work
 	endOnce sync.Once
 
+	gate     gate
 	producer producer
+	others   producers
 	feeds    feeds
 }
 
@@ -100,7 +106,8 @@ func New(cfg, shared json.RawMessage, env connectors.Env) (*Endpoint, error) {
 	if e.meter = env.Meter; e.meter == nil {
 		e.meter = noop.Meter{}
 	}
-	e.producer.init(e)
+	e.gate.limit = int64(e.limits.ProducerBuffer)
+	e.producer.init(e, set.codec)
 	e.feeds.init(e)
 	return e, nil
 }
@@ -147,7 +154,7 @@ func (e *Endpoint) Run(ctx context.Context) error {
 	drain, cancel := context.WithTimeout(work, e.limits.Drain)
 	defer cancel()
 	e.feeds.save(drain)
-	e.producer.close(drain)
+	e.closeProducers(drain)
 	stop()
 	running.Wait()
 	e.feeds.close()
@@ -173,7 +180,12 @@ func (e *Endpoint) spawn(ctx context.Context, fn func(context.Context)) error {
 
 // Publish implements connectors.Publisher.
 func (e *Endpoint) Publish(ctx context.Context, x *exchange.Exchange, m *message.Message) {
-	e.producer.publish(ctx, x, m)
+	p, fail := e.producerFor(x, m)
+	if fail != nil {
+		m.Done(fail)
+		return
+	}
+	p.publish(ctx, x, m)
 }
 
 // Subscribe implements connectors.Source.

@@ -38,7 +38,7 @@ const (
 
 // newLease makes a lease whose chain begins, empty, at vec.
 func newLease(r *reader, s *subscription, vec vector) *lease {
-	set := &r.f.e.set
+	set := &r.f.reading
 	l := &lease{r: r, s: s, gone: make(chan struct{}), credit: make(chan struct{}, 1)}
 	l.chain = chain{origin: r.f.e.origin, lay: r.lay.Load(), vec: append(vector(nil), vec...), src: &l.src, lease: l,
 		strip: set.stripMagic, encode: set.encodeID, ids: s.resumes, sealed: l.hold, epoch: r.ring.floor.Load().epoch, capBytes: l.budget() / 4}
@@ -156,6 +156,7 @@ func (l *lease) run(ctx context.Context) {
 	if l.meetRing() {
 		return
 	}
+	stats.leased.Add(1)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var p pulse
@@ -241,7 +242,7 @@ func (l *lease) meetRing() bool {
 	if at == nil {
 		return false
 	}
-	c.tail.skip = append(vector(nil), c.vec...)
+	c.tail.skip = append(vector{}, c.vec...)
 	c.tail.next.Store(at)
 	l.src.fire()
 	return true

@@ -57,7 +57,7 @@ func (m *member) join(instance string) error {
 		kgo.OnPartitionsRevoked(func(ctx context.Context, _ *kgo.Client, parts map[string][]int32) { c.revoked(ctx, parts) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, parts map[string][]int32) { c.lost(parts) }),
 		kgo.WithHooks(m),
-		kgo.ConsumeTopics(f.topics...),
+		kgo.ConsumeTopics(f.names()...),
 	)
 	if instance != "" {
 		m.instance = &instance

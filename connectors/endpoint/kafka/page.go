@@ -52,7 +52,7 @@ func (c *counted) startPage(ctx context.Context, w wanted) error {
 	for _, p := range c.place.r.lay.Load().places {
 		given[p] = spot{next: -1}
 	}
-	saved, err := f.control.committed(ctx, c.group, f.topics)
+	saved, err := f.control.committed(ctx, c.group, f.names())
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,9 +20,9 @@ import (
 
 // producer publishes. It has one franz-go client, made at the first publish: idempotent, acks=all, paced by pacer.
 type producer struct {
-	e    *Endpoint
-	gate gate
-	pool sync.Pool // *record
+	e     *Endpoint
+	codec string    // of codecs
+	pool  sync.Pool // *record
 
 	client atomic.Pointer[kgo.Client] // nil before the first publish
 
@@ -46,9 +48,8 @@ func (w *writes) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, bytes int, _, _ 
 // since tells whether a record handed over at the given time may have gone out.
 func (w *writes) since(handed int64) bool { return w.last.Load() >= handed }
 
-func (p *producer) init(e *Endpoint) {
-	p.e = e
-	p.gate.limit = int64(e.limits.ProducerBuffer)
+func (p *producer) init(e *Endpoint, codec string) {
+	p.e, p.codec = e, codec
 	p.pool.New = func() any {
 		r := &record{p: p}
 		r.promise = r.done
@@ -66,7 +67,7 @@ func (p *producer) connect() (*kgo.Client, error) {
 	cl, err := kgo.NewClient(append(p.e.clientOptions("producer"),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(longestLinger),
-		kgo.ProducerBatchCompression(p.e.set.codec, kgo.NoCompression()),
+		kgo.ProducerBatchCompression(codecs[p.codec](), kgo.NoCompression()),
 		kgo.MaxBufferedRecords(1<<31-1), // the gate bounds bytes, ours and franz-go's
 		kgo.RecordDeliveryTimeout(p.e.limits.ProduceTimeout),
 		kgo.ProduceRequestTimeout(p.e.limits.ProduceTimeout),
@@ -120,10 +121,10 @@ type outcome interface{ Done(err error) }
 func (p *producer) send(ctx context.Context, x *exchange.Exchange, m *message.Message, topic string, out outcome) {
 	size := int64(recordSize(m))
 	wait := x.QoS != qos.None
-	if !p.gate.try(size) {
+	if !p.e.gate.try(size) {
 		var err error
 		if wait {
-			err = p.gate.wait(ctx, size)
+			err = p.e.gate.wait(ctx, size)
 		}
 		if !wait || err != nil {
 			p.e.stats.publishFailed.Add(1)
@@ -199,6 +200,60 @@ func (p *producer) close(ctx context.Context) {
 		p.e.log.Warn("flush ended early", "err", err, "records", cl.BufferedProduceRecords())
 	}
 	cl.Close()
+}
+
+// producers are those beside an endpoint's own: one per codec that attributes ask for.
+type producers struct {
+	mu      sync.Mutex // guards the following
+	byCodec map[string]*producer
+	ended   bool
+}
+
+// producerFor returns the producer of the codec that an attribute asks for: the message's, the exchange's, else the configured one.
+func (e *Endpoint) producerFor(x *exchange.Exchange, m *message.Message) (*producer, *message.Failure) {
+	v, ok := m.Attributes[attributeCompression]
+	if !ok {
+		v, ok = x.Attribute(attributeCompression)
+	}
+	if !ok || v == nil {
+		return &e.producer, nil
+	}
+	codec := strings.ToLower(fmt.Sprint(v))
+	if _, ok := codecs[codec]; !ok {
+		return nil, badAttribute(attributeCompression, v, "is not one of none, gzip, snappy, lz4, zstd")
+	}
+	if codec == e.producer.codec {
+		return &e.producer, nil
+	}
+	o := &e.others
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	p := o.byCodec[codec]
+	if p == nil {
+		p = &producer{closed: o.ended}
+		p.init(e, codec)
+		if o.byCodec == nil {
+			o.byCodec = map[string]*producer{}
+		}
+		o.byCodec[codec] = p
+	}
+	return p, nil
+}
+
+// closeProducers closes all producers, side by side.
+func (e *Endpoint) closeProducers(ctx context.Context) {
+	all := []*producer{&e.producer}
+	e.others.mu.Lock()
+	e.others.ended = true
+	for _, p := range e.others.byCodec {
+		all = append(all, p)
+	}
+	e.others.mu.Unlock()
+	var closing sync.WaitGroup
+	for _, p := range all {
+		closing.Go(func() { p.close(ctx) })
+	}
+	closing.Wait()
 }
 
 // fanOut joins the outcomes of one message's records: done once after all, with the first error.

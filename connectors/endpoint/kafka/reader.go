@@ -29,6 +29,7 @@ type reader struct {
 	mu      sync.Mutex // guards the following
 	subs    map[*subscription]struct{}
 	queue   []*lease // who waits for a catch-up reader
+	parked  []parked // what pages left, at most as many as there are catch-up readers
 	stopped bool
 }
 
@@ -39,6 +40,8 @@ const (
 	grace         = 5 * time.Second        // a reader without subscribers waits so long for the next
 	refreshEvery  = 30 * time.Second       // how late new partitions are found
 	refreshAbsent = time.Second            // the same while a topic is missing
+	// how late new topics that match a pattern are found; a Java consumer takes metadata.max.age.ms, five minutes
+	refreshMatches = 10 * time.Second
 )
 
 // liveFetchBytes bounds a fetch of the shared reader, in bytes of records. The ring's batches keep whole responses alive, so it must
@@ -47,20 +50,30 @@ const liveFetchBytes = 4 << 20
 
 // startReader finds the ends of the topics and makes a reader that begins there.
 func (f *feed) startReader(ctx context.Context) (*reader, error) {
-	ends, err := f.control.ends(ctx, f.topics)
+	topics, err := f.discover(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if len(ends.missing) > 0 {
-		if f.e.set.mustExist {
-			return nil, missingTopic(ends.missing[0])
-		}
+	if err := f.tooMany(); err != nil {
+		return nil, err
+	}
+	ends, err := f.control.ends(ctx, topics)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case f.mustExist && f.pattern != nil && len(ends.at) == 0:
+		return nil, &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid,
+			Message: textInvalid + ": no topic matches " + f.pattern.text}
+	case f.mustExist && len(ends.missing) > 0 && f.pattern == nil:
+		return nil, missingTopic(ends.missing[0])
+	case len(ends.missing) > 0 && f.pattern == nil:
 		f.control.create(ctx, ends.missing)
 	}
 	lay, vec := f.layoutOf(ends)
 	r := &reader{f: f, kick: make(chan struct{}, 1), subs: map[*subscription]struct{}{}}
 	r.lay.Store(lay)
-	r.ring.init(f.e, lay, vec)
+	r.ring.init(f.e, &f.reading, lay, vec)
 	r.pulse.beat()
 	if r.cl, err = f.consumer("consumer", &r.pulse, lay, vec, min(liveFetchBytes, max(f.e.limits.RingBytes/4, 64<<10)), fetchWait); err != nil {
 		return nil, err
@@ -111,6 +124,7 @@ func (r *reader) run(ctx context.Context) {
 	stats := &r.f.e.stats
 	stats.readers.Add(1)
 	defer stats.readers.Add(-1)
+	defer r.f.forgetLeft()
 	defer r.ring.clear()
 	defer r.cl.Close()
 	var parts sync.WaitGroup
@@ -220,6 +234,7 @@ func (r *reader) watch(ctx context.Context, stop context.CancelFunc, parts *sync
 			r.grant(ctx, parts)
 		case now := <-tick.C:
 			r.checkPulse(now)
+			r.expire(now)
 			r.grant(ctx, parts)
 			if r.listening() {
 				idle = now
@@ -253,15 +268,22 @@ func (r *reader) checkPulse(now time.Time) {
 }
 
 func (r *reader) refreshPace() time.Duration {
-	if len(r.lay.Load().index) < len(r.f.topics) {
+	switch have := len(r.lay.Load().index); {
+	case have < len(r.f.topics), have == 0:
 		return refreshAbsent
+	case r.f.pattern != nil:
+		return refreshMatches
 	}
 	return refreshEvery
 }
 
-// refresh looks for new partitions.
+// refresh looks for new partitions, and for new topics that match the pattern.
 func (r *reader) refresh(ctx context.Context) {
-	found, err := r.f.control.ends(ctx, r.f.topics)
+	topics, err := r.f.discover(ctx)
+	var found offsets
+	if err == nil {
+		found, err = r.f.control.ends(ctx, topics)
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			r.f.e.lost.warn(r.f.e.log, "look for new partitions", "err", err)
@@ -269,4 +291,7 @@ func (r *reader) refresh(ctx context.Context) {
 		return
 	}
 	r.extend(found.places())
+	if r.f.pattern != nil {
+		r.f.counted.follow(r, topics)
+	}
 }

@@ -147,5 +147,5 @@ func (r *record) recycle() {
 	}
 	*r = record{p: p, promise: r.promise, buf: r.buf[:0], headers: r.headers[:0]}
 	p.pool.Put(r)
-	p.gate.release(size)
+	p.e.gate.release(size)
 }

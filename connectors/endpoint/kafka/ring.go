@@ -19,10 +19,10 @@ type ring struct {
 // batchShare is the part of the ring that one batch may fill, so that forgetting one forgets little.
 const batchShare = 64
 
-func (r *ring) init(e *Endpoint, lay *layout, vec vector) {
+func (r *ring) init(e *Endpoint, how *reading, lay *layout, vec vector) {
 	r.limit = int64(e.limits.RingBytes)
 	r.stats = &e.stats
-	r.chain = chain{origin: e.origin, lay: lay, vec: vec, src: &r.src, strip: e.set.stripMagic, encode: e.set.encodeID,
+	r.chain = chain{origin: e.origin, lay: lay, vec: vec, src: &r.src, strip: how.stripMagic, encode: how.encodeID,
 		capBytes: max(e.limits.RingBytes/batchShare, 16<<10), sealed: r.account, grew: r.add64}
 	r.oldest.Store(r.begin())
 	r.newest.Store(r.tail)

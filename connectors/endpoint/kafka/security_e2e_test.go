@@ -138,7 +138,9 @@ func TestReal_SASLOverTLS(t *testing.T) {
 				return realBed(t, k, topic, `,"security":{"protocol":"SASL_SSL","sasl":{`+sasl+`},`+tc.ssl+`}`, limits)
 			}
 			if tc.good != "" {
-				exchangeOne(t, with(tc.good, connectors.Limits{}))
+				b := with(tc.good, connectors.Limits{})
+				exchangeOne(t, b)
+				countOne(t, b)
 			}
 			refusedBoth(t, with(tc.bad, brief), "check")
 		})
@@ -175,7 +177,9 @@ func TestReal_MutualTLS(t *testing.T) {
 				return realBed(t, k, k.Topic(t, 1), `,"security":{"protocol":"SSL","ssl":{`+tc.ssl+`}}`, limits)
 			}
 			if tc.refused == "" {
-				exchangeOne(t, with(connectors.Limits{}))
+				b := with(connectors.Limits{})
+				exchangeOne(t, b)
+				countOne(t, b)
 				return
 			}
 			refusedBoth(t, with(brief), tc.refused)

@@ -29,6 +29,24 @@ func exchangeOne(t *testing.T, b *bed) {
 	}
 }
 
+// countOne has a member of a group read one message and save that it has it.
+func countOne(t *testing.T, b *bed) {
+	t.Helper()
+	x := leastOnce("secured")
+	c := b.mustOpen(x, connectors.SubscribeOptions{Cursor: "earliest"})
+	m := c.take(1)[0]
+	c.sub.DeliveredThrough(&m)
+	if err := c.sub.(*counted).saveNow(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	c.sub.Close(t.Context())
+	again := b.mustOpen(x, connectors.SubscribeOptions{})
+	b.mustPublish("after")
+	if got := contents(again.take(1)); got[0] != "after" {
+		t.Fatalf("a member that came back got %v", got)
+	}
+}
+
 // brief are limits for publishing in vain: franz-go asks again until the time is over, for a topic may yet be found.
 var brief = connectors.Limits{ProduceTimeout: 2 * time.Second}
 

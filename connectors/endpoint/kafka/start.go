@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/sluice-gateway/sluice/qos"
@@ -37,7 +36,7 @@ func (w *wanted) shared(x *exchange.Exchange) {
 }
 
 // want reads what the exchange and the cursor ask for. Under none there is no state, and so no cursor.
-func want(x *exchange.Exchange, text string, topics []string, reset string) (wanted, *message.Failure) {
+func want(x *exchange.Exchange, text string, what *reading, reset string) (wanted, *message.Failure) {
 	if x.QoS == qos.None {
 		return wanted{live: true}, nil
 	}
@@ -46,7 +45,7 @@ func want(x *exchange.Exchange, text string, topics []string, reset string) (wan
 		return wanted{}, badCursor(err.Error())
 	}
 	for _, p := range from.At {
-		if !slices.Contains(topics, p.Topic) {
+		if !what.covers(p.Topic) {
 			return wanted{}, badCursor(fmt.Sprintf("names topic %s, which this API does not read", p.Topic))
 		}
 	}
@@ -55,8 +54,7 @@ func want(x *exchange.Exchange, text string, topics []string, reset string) (wan
 		switch w.reset = strings.ToLower(fmt.Sprint(v)); w.reset {
 		case resetLatest, resetEarliest, resetNone:
 		default:
-			return w, &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid,
-				Message: fmt.Sprintf("%s: attribute %s: %q is not one of latest, earliest, none", textInvalid, attributeReset, w.reset)}
+			return w, badAttribute(attributeReset, v, "is not one of latest, earliest, none")
 		}
 	}
 	if v, ok := x.Attribute(attributeGroupID); ok && v != nil {
@@ -105,17 +103,17 @@ func (r *reader) startAt(ctx context.Context, w wanted) (vec vector, exact bool,
 	case cursor.Latest:
 		return nil, true, nil
 	case cursor.Earliest:
-		found, err := f.control.starts(ctx, f.topics)
-		return r.fromOffsets(found), true, err
+		vec, err := r.look(ctx, f.control.starts)
+		return vec, true, err
 	case cursor.Time:
-		found, err := f.control.after(ctx, f.topics, w.from.Time)
-		return r.fromOffsets(found), true, err
+		vec, err := r.look(ctx, f.control.since(w.from.Time))
+		return vec, true, err
 	case cursor.At:
 		vec, err := r.fromCursor(ctx, w.from.At)
 		return vec, false, err
 	}
 	if w.group != "" {
-		saved, err := f.control.committed(ctx, w.group, f.topics)
+		saved, err := f.control.committed(ctx, w.group, f.names())
 		if err != nil {
 			return nil, false, err
 		}
@@ -126,8 +124,8 @@ func (r *reader) startAt(ctx context.Context, w wanted) (vec vector, exact bool,
 	}
 	switch w.reset {
 	case resetEarliest:
-		found, err := f.control.starts(ctx, f.topics)
-		return r.fromOffsets(found), true, err
+		vec, err := r.look(ctx, f.control.starts)
+		return vec, true, err
 	case resetNone:
 		return nil, false, noPosition(place{})
 	}
@@ -176,7 +174,11 @@ func (r *reader) named(ctx context.Context, at []cursor.Position) (map[int32]int
 		n := lay.number(p.Topic, p.Partition)
 		if n < 0 && !looked { // perhaps another worker has seen it already
 			looked = true
-			found, err := r.f.control.ends(ctx, r.f.topics)
+			names, err := r.f.discover(ctx)
+			if err != nil {
+				return nil, err
+			}
+			found, err := r.f.control.ends(ctx, names)
 			if err != nil {
 				return nil, err
 			}
@@ -197,7 +199,8 @@ func (r *reader) fromSaved(ctx context.Context, saved map[place]spot, reset stri
 	if reset == resetEarliest {
 		look = r.f.control.starts
 	}
-	found, err := look(ctx, r.f.topics)
+	lay, names := r.lay.Load(), r.f.names()
+	found, err := look(ctx, names)
 	if err != nil {
 		return nil, err
 	}
@@ -206,27 +209,36 @@ func (r *reader) fromSaved(ctx context.Context, saved map[place]spot, reset stri
 			found.at[p] = at.next
 		}
 	}
-	return r.fromOffsets(found), nil
+	return r.passGone(r.fromOffsets(found), lay, names), nil
 }
 
 // inRange checks a client's position against the log. What the log no longer has, or never had, is told in a gap, and read
 // from the log's start. A position inside the ring is in range.
 func (r *reader) inRange(ctx context.Context, vec vector) (_ vector, gaps []message.Message, err error) {
 	f := r.f
-	if r.ring.covers(vec) {
+	if r.ring.covers(vec) || r.isParked(vec) {
 		return vec, nil, nil
 	}
-	starts, err := f.control.starts(ctx, f.topics)
+	lay, names := r.lay.Load(), f.names()
+	starts, err := f.control.starts(ctx, names)
 	if err != nil {
 		return nil, nil, err
 	}
-	ends, err := f.control.ends(ctx, f.topics)
+	ends, err := f.control.ends(ctx, names)
 	if err != nil {
 		return nil, nil, err
 	}
-	lay := r.lay.Load()
+	gone, live := f.gone(lay, names), r.live()
+	lay = r.lay.Load()
 	var before, beyond []lostRange
 	for i, p := range lay.places {
+		if last := live.at(i); gone(i) && vec.at(i) != elsewhere {
+			if at := vec.at(i); at > 0 && at < last {
+				before = append(before, lostRange{p.topic, p.partition, at, last})
+			}
+			vec = vec.set(i, last)
+			continue
+		}
 		start, ok := starts.find(p)
 		end, ok2 := ends.find(p)
 		if !ok || !ok2 || vec.at(i) == elsewhere {

@@ -19,7 +19,9 @@ type stats struct {
 	ringBytes     atomic.Int64
 	readers       atomic.Int64 // shared readers that are running
 	leases        atomic.Int64 // catch-up readers that are running
+	leased        atomic.Int64 // catch-up readers that have read anything
 	subscribers   atomic.Int64
+	leftOut       atomic.Int64 // topics that match a pattern and are not read, since there are too many
 	registration  metric.Registration
 }
 
@@ -40,8 +42,10 @@ func (s *stats) register(meter metric.Meter, e *Endpoint) error {
 		{"sluice_kafka_ring_bytes", "Bytes of recent messages held for subscribers.", s.ringBytes.Load, true},
 		{"sluice_kafka_readers", "Shared readers running, each one fetch session.", s.readers.Load, true},
 		{"sluice_kafka_catch_up_readers", "Catch-up readers running.", s.leases.Load, true},
+		{"sluice_kafka_catch_ups", "Catch-up readers started, each one a client.", s.leased.Load, false},
 		{"sluice_kafka_subscribers", "Open subscriptions.", s.subscribers.Load, true},
-		{"sluice_kafka_producer_buffer_bytes", "Bytes of records not yet acknowledged.", e.producer.gate.used.Load, true},
+		{"sluice_kafka_topics_left_out", "Topics that match a topic pattern and are not read, since it matches too many.", s.leftOut.Load, true},
+		{"sluice_kafka_producer_buffer_bytes", "Bytes of records not yet acknowledged.", e.gate.used.Load, true},
 	} {
 		var i metric.Int64Observable
 		var err error

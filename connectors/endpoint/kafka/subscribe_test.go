@@ -289,7 +289,7 @@ func TestReader_PicksUpNewPartitions(t *testing.T) {
 	if _, err := b.admin().CreatePartitions(t.Context(), 2, "orders"); err != nil {
 		t.Fatal(err)
 	}
-	f, _ := b.e.feeds.of([]string{"orders"})
+	f, _ := b.e.feeds.of(b.e.set.reading)
 	for len(f.reader.lay.Load().places) < 3 { // franz-go's answer may be up to metadataMinAge old
 		f.reader.refresh(t.Context()) // in place of half a minute
 	}

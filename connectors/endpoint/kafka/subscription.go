@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -37,12 +38,16 @@ type subscription struct {
 	closed    bool
 	waitingOn *notifier
 	lease     *lease
+	last      parked // where the last Poll of a page ended
 
 	group     string     // checkpoints: where; empty: nowhere
 	markMu    sync.Mutex // guards the following
 	delivered vector     // what may be saved
 	dirty     bool
-	handed    [][]mark   // of the views polled and not yet delivered
+	handed    []handed   // the views polled and not yet delivered
+	furthest  vector     // where the last of each partition led
+	round     int        // how often a position went back
+	rounds    vector     // by partition, the round in which its position went back last; nil: none did
 	saveMu    sync.Mutex // one save at a time
 	isClosed  atomic.Bool
 }
@@ -86,6 +91,9 @@ func (s *subscription) PollView(most int) (message.View, error) {
 			return message.View{}, io.EOF
 		}
 		view, again := s.next(int32(min(most, 1<<30)))
+		if s.limit > 0 {
+			s.spotOf()
+		}
 		if view.Len() > 0 {
 			s.r.f.e.stats.delivered.Add(int64(view.Len()))
 			return view, nil
@@ -220,7 +228,13 @@ func (s *subscription) fellOff(b *batch) {
 // resumeAt places s at vec: in the ring, if that reaches back so far, else behind a catch-up reader.
 func (s *subscription) resumeAt(vec vector) {
 	if s.shares {
-		vec = vec.pad(len(s.r.lay.Load().places))
+		vec = append(vector{}, vec...).pad(len(s.r.lay.Load().places)) // not nil, where there is no partition yet either
+		if !slices.ContainsFunc(vec, func(next int64) bool { return next != elsewhere }) {
+			s.setLease(nil) // there is nothing to catch up with
+			s.atLiveEnd()
+			s.skip = vec
+			return
+		}
 	}
 	if b := s.r.ring.join(vec, true); b != nil {
 		s.setLease(nil)
@@ -229,6 +243,13 @@ func (s *subscription) resumeAt(vec vector) {
 			s.skip = nil
 		}
 		return
+	}
+	if s.limit > 0 {
+		if p, ok := s.r.unpark(vec); ok {
+			s.cur, s.idx, s.skip = p.cur, p.idx, nil
+			s.setLease(p.lease)
+			return
+		}
 	}
 	l := newLease(s.r, s, vec)
 	s.cur, s.idx, s.skip = l.chain.tail, 0, nil
@@ -277,7 +298,7 @@ func (s *subscription) AppendCursor(dst []byte) []byte {
 	tmp := scratches.Get().(*scratch)
 	tmp.vec = s.vector(tmp.vec)
 	tmp.at = s.cur.lay.positions(tmp.at[:0], tmp.vec)
-	dst = cursor.Append(dst, tmp.at, s.r.f.e.set.encodeID)
+	dst = cursor.Append(dst, tmp.at, s.r.f.encodeID)
 	scratches.Put(tmp)
 	return dst
 }
@@ -291,7 +312,7 @@ func (s *subscription) Close(ctx context.Context) {
 	if s.waitingOn != nil {
 		s.waitingOn.leave(s)
 	}
-	if s.lease != nil {
+	if s.lease != nil && first && !s.park() {
 		s.lease.abandon()
 	}
 	s.mu.Unlock()

@@ -15,7 +15,7 @@ func (s *subscription) endAt(ctx context.Context, text string) error {
 		return badCursor("of the end " + err.Error())
 	}
 	f := s.r.f
-	ends, err := f.control.ends(ctx, f.topics)
+	ends, err := f.control.ends(ctx, f.names())
 	if err != nil {
 		return err
 	}
@@ -26,11 +26,9 @@ func (s *subscription) endAt(ctx context.Context, text string) error {
 			return err
 		}
 	case cursor.Time:
-		found, err := f.control.after(ctx, f.topics, until.Time)
-		if err != nil {
+		if end, err = s.r.look(ctx, f.control.since(until.Time)); err != nil {
 			return err
 		}
-		end = s.r.fromOffsets(found)
 	case cursor.Latest:
 		end = s.r.fromOffsets(ends)
 	default:

@@ -3,27 +3,16 @@ package security
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
-	"os"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/sasl"
+
+	"github.com/sluice-gateway/sluice/connectors/tlsstore"
 )
 
-// Refused is a connection that no retry brings about: settings or credentials must change first. It has no Unwrap: what is
-// inside may look like a passing outage (a missing file is a net.Error), and franz-go would try again.
-type Refused struct {
-	Check string // what to check, for whoever wrote the definition
-	Err   error  // why; never with a secret; nil where Check says all
-}
-
-func (r *Refused) Error() string {
-	if r.Err == nil {
-		return r.Check
-	}
-	return r.Check + ": " + r.Err.Error()
-}
+// Refused is a connection that no retry brings about.
+type Refused = tlsstore.Refused
 
 // Texts for what brokers answer.
 const (
@@ -46,15 +35,6 @@ func Advice(err error) (text string, ok bool) {
 		return checkListener, true
 	}
 	return "", false
-}
-
-// passes tells an error that may pass by itself: the network, a time limit, the end of the client.
-func passes(err error) bool {
-	var network net.Error
-	var system *os.SyscallError
-	return errors.As(err, &network) && network.Timeout() || errors.As(err, &system) || errors.Is(err, io.EOF) ||
-		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
-		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // mechanism makes refusals of what a mechanism does not get through.
@@ -86,7 +66,7 @@ func (s session) Challenge(answer []byte) (bool, []byte, error) {
 func refusedSASL(check string, err error) error {
 	var r *Refused
 	var network net.Error
-	if errors.As(err, &r) || errors.As(err, &network) || passes(err) {
+	if errors.As(err, &r) || errors.As(err, &network) || tlsstore.Passes(err) {
 		return err
 	}
 	return &Refused{Check: check, Err: err}

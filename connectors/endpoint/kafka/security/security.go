@@ -11,14 +11,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
 
 	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/connectors/tlsstore"
 	"github.com/sluice-gateway/sluice/proto/apidef"
 )
 
@@ -37,7 +36,7 @@ type Config struct {
 	// SASL says who we are. For SASL_PLAINTEXT and SASL_SSL.
 	SASL *SASL `json:"sasl"`
 	// SSL says whom we trust and shows our certificate. For SSL and SASL_SSL; without it, the system's authorities are trusted.
-	SSL *SSL `json:"ssl"`
+	SSL *tlsstore.SSL `json:"ssl"`
 }
 
 // SASL has two forms: the object Mechanism, or Type and JAAS as text.
@@ -52,7 +51,7 @@ type SASL struct {
 
 // Plan is a checked Config. The zero value is PLAINTEXT.
 type Plan struct {
-	tls       *transport
+	tls       *tlsstore.Transport
 	mechanism sasl.Mechanism
 }
 
@@ -62,7 +61,9 @@ func Read(cfg *Config, at string) (*Plan, apidef.Problems) {
 		return &Plan{}, nil
 	}
 	c := &checker{}
-	c.expressions(at, cfg)
+	rest := *cfg
+	rest.SSL = nil // tells of its own
+	c.problems = tlsstore.Expressions(at, &rest)
 	plan := &Plan{}
 	protocol := strings.ToUpper(cfg.Protocol)
 	switch protocol {
@@ -83,7 +84,7 @@ func (p *Plan) Options(log *slog.Logger) []kgo.Opt {
 	var opts []kgo.Opt
 	if p.tls != nil {
 		opts = append(opts, kgo.Dialer(func(ctx context.Context, network, addr string) (net.Conn, error) {
-			return p.tls.dial(ctx, network, addr, log)
+			return p.tls.Dial(ctx, network, addr, log)
 		}))
 	}
 	if p.mechanism != nil {
@@ -107,38 +108,4 @@ func (c *checker) decode(at string, raw json.RawMessage, into any) bool {
 		c.problems = append(c.problems, p)
 	}
 	return ps.Err() == nil
-}
-
-// expressions refuses what would be sent to a broker as it stands.
-func (c *checker) expressions(at string, cfg *Config) {
-	raw, err := json.Marshal(cfg)
-	if err != nil {
-		return // a raw message that is no JSON has been told by Decode
-	}
-	var tree any
-	if json.Unmarshal(raw, &tree) == nil {
-		c.walk(at, tree)
-	}
-}
-
-func (c *checker) walk(at string, v any) {
-	switch v := v.(type) {
-	case string:
-		if strings.Contains(v, "{#") {
-			c.fail(at, "expressions and secret references are not served in security settings in this version; write the value")
-		}
-	case []any:
-		for i, item := range v {
-			c.walk(at+"/"+strconv.Itoa(i), item)
-		}
-	case map[string]any:
-		names := make([]string, 0, len(v))
-		for name := range v {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		for _, name := range names {
-			c.walk(at+"/"+strings.NewReplacer("~", "~0", "/", "~1").Replace(name), v[name])
-		}
-	}
 }

@@ -65,7 +65,7 @@ func serveName(c *tls.Conn) {
 // dialed returns what the broker says.
 func dialed(t *testing.T, plan *Plan, addr string, log *slog.Logger) (string, error) {
 	t.Helper()
-	c, err := plan.tls.dial(t.Context(), "tcp", addr, log)
+	c, err := plan.tls.Dial(t.Context(), "tcp", addr, log)
 	if err != nil {
 		return "", err
 	}

@@ -1,29 +1,27 @@
-package security
+package tlsstore
 
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/sluice-gateway/sluice/connectors/tlsstore"
 )
 
-// dialTimeout bounds the way to a usable connection: name, TCP, TLS. As for connections without TLS (package kafka).
+// dialTimeout bounds the way to a usable connection: name, TCP, TLS.
 const dialTimeout = 3 * time.Second
 
 // alertWait is how long a connection that broke before the broker said anything is read, for the reason.
 const alertWait = 200 * time.Millisecond
 
-// transport makes TLS connections. Its files are read at the first, and again at the first after they changed.
-type transport struct {
-	trust, key *tlsstore.Store // nil: the system's authorities, no certificate
+// Transport makes TLS connections to brokers. Its files are read at the first, and again at the first after they changed. Methods
+// may be called from any goroutine.
+type Transport struct {
+	trust, key *Store // nil: the system's authorities, no certificate
 	verifyName bool
+	nameCheck  string // what to check when a certificate bears another name
 
 	mu      sync.Mutex // guards the following
 	stamp   string     // of the files that current was made of
@@ -31,12 +29,11 @@ type transport struct {
 	current *tls.Config
 }
 
-// dial is a kgo.Dialer.
-func (t *transport) dial(ctx context.Context, network, addr string, log *slog.Logger) (net.Conn, error) {
+// Dial connects to addr. It fits kgo.Dialer but for the log, which is told of files that cannot be read any more.
+func (t *Transport) Dial(ctx context.Context, network, addr string, log *slog.Logger) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	cfg, err := t.config(log)
-	if err != nil {
+	if _, err := t.config(log); err != nil {
 		return nil, err
 	}
 	host, _, err := net.SplitHostPort(addr)
@@ -48,28 +45,40 @@ func (t *transport) dial(ctx context.Context, network, addr string, log *slog.Lo
 	if err != nil {
 		return nil, err
 	}
-	cfg = t.toHost(cfg, host)
-	secured := tls.Client(raw, cfg)
-	if err := secured.HandshakeContext(ctx); err != nil {
+	secured, err := t.Secure(ctx, raw, host, log)
+	if err != nil {
 		raw.Close()
-		return nil, refusedTLS(err)
+		return nil, err
+	}
+	return secured, nil
+}
+
+// Secure makes raw a TLS connection to host. Where that fails, the caller closes raw. An error that no retry changes is a *Refused.
+func (t *Transport) Secure(ctx context.Context, raw net.Conn, host string, log *slog.Logger) (net.Conn, error) {
+	cfg, err := t.config(log)
+	if err != nil {
+		return nil, err
+	}
+	secured := tls.Client(raw, t.toHost(cfg, host))
+	if err := secured.HandshakeContext(ctx); err != nil {
+		return nil, t.refused(err)
 	}
 	return &conn{Conn: secured}, nil
 }
 
 // toHost is cfg for one broker.
-func (t *transport) toHost(cfg *tls.Config, host string) *tls.Config {
+func (t *Transport) toHost(cfg *tls.Config, host string) *tls.Config {
 	cfg = cfg.Clone()
 	cfg.ServerName = host
 	if t.verifyName {
 		return cfg
 	}
-	return tlsstore.WithoutName(cfg)
+	return WithoutName(cfg)
 }
 
 // config returns the settings of the files as they are now. Files that cannot be read after they could be, such as a key
 // that was written before its certificate, leave the old settings in place until they can.
-func (t *transport) config(log *slog.Logger) (*tls.Config, error) {
+func (t *Transport) config(log *slog.Logger) (*tls.Config, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	stamp, err := t.stamps()
@@ -92,10 +101,10 @@ func (t *transport) config(log *slog.Logger) (*tls.Config, error) {
 	return t.current, nil
 }
 
-func (t *transport) stamps() (string, error) {
+func (t *Transport) stamps() (string, error) {
 	var all string
 	for _, s := range []struct {
-		*tlsstore.Store
+		*Store
 		check string
 	}{{t.trust, checkTrust}, {t.key, checkKey}} {
 		if s.Store == nil {
@@ -116,7 +125,7 @@ const (
 	checkKey   = "the key store cannot be read: check security.ssl.keyStore, its type, place and passwords"
 )
 
-func (t *transport) load() (*tls.Config, error) {
+func (t *Transport) load() (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
 	if t.trust != nil {
 		pool, err := t.trust.Authorities()
@@ -134,40 +143,6 @@ func (t *transport) load() (*tls.Config, error) {
 		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
 	}
 	return cfg, nil
-}
-
-// refusedTLS says what a failed handshake means.
-func refusedTLS(err error) error {
-	var record tls.RecordHeaderError
-	var invalid *tls.CertificateVerificationError
-	var name x509.HostnameError
-	switch {
-	case errors.As(err, &record):
-		return &Refused{Check: "the broker does not speak TLS there: check security.protocol and the port"}
-	case errors.As(err, &name):
-		return &Refused{Check: "the broker's certificate bears another name: check bootstrapServers and the brokers' " +
-			"advertised.listeners, or set security.ssl.hostnameVerifier to false", Err: name}
-	case errors.As(err, &invalid):
-		return &Refused{Check: "the broker's certificate is not trusted: check security.ssl.trustStore and how long the certificate is valid",
-			Err: invalid.Err}
-	}
-	if refused := refusedByAlert(err); refused != nil {
-		return refused
-	}
-	if passes(err) {
-		return err
-	}
-	return &Refused{Check: "no TLS with the broker: check its protocol versions, ciphers and certificate", Err: err}
-}
-
-// refusedByAlert is nil for all but a TLS alert from the broker.
-func refusedByAlert(err error) error {
-	var op *net.OpError
-	if !errors.As(err, &op) || op.Op != "remote error" { // crypto/tls, for alerts alone
-		return nil
-	}
-	return &Refused{Check: "the broker refuses the TLS connection: check that security.ssl.keyStore holds a certificate " +
-		"that the broker trusts", Err: op.Err}
 }
 
 // conn tells a certificate that the broker refuses: with TLS 1.3 the broker says so only after the handshake, in answer to
