@@ -16,14 +16,6 @@ func xpathNumber(f float64) string {
 	return strconv.FormatFloat(f, 'g', -1, 64)
 }
 
-func (v Value) javaText() string {
-	b, err := appendJava(nil, v)
-	if err != nil {
-		return ""
-	}
-	return string(b)
-}
-
 // escapeWith makes a function that escapes a text: null stays null, elements of a list are joined by spaces (addenda 6.3-d).
 func escapeWith(escape func(dst []byte, s string) []byte) func(*machine, *function, []Value) (Value, error) {
 	return func(m *machine, _ *function, a []Value) (Value, error) {

@@ -177,7 +177,7 @@ func xmlText(result any, texts []string, isNodes bool) Value {
 	if f, ok := result.(float64); ok {
 		return OfText(xpathNumber(f))
 	}
-	return OfText(Of(result).javaText())
+	return OfText(Of(result).String())
 }
 
 func xmlBool(result any, texts []string, isNodes bool) Value {

@@ -295,3 +295,19 @@ func (v Value) Any() any {
 	}
 	return nil
 }
+
+// Each calls f for each entry of a map, in a stable order, until it returns false.
+func (v Value) Each(f func(key string, e Value) bool) {
+	if v.kind == Map || v.kind == Multi {
+		eachEntry(v, f)
+	}
+}
+
+// String is v as text, for messages and logs; what has no text is the name of its kind.
+func (v Value) String() string {
+	b, err := appendJava(nil, v)
+	if err != nil {
+		return v.kind.String()
+	}
+	return string(b)
+}
