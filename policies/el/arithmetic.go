@@ -40,8 +40,9 @@ func operands(o op, a, b Value) error {
 	return faultf(code, "%s of a %s and a %s", opNames[o], a.kind, b.kind)
 }
 
+var overflow = &fault{code: CodeArithmetic, text: "the result does not fit a long"}
+
 func whole(o op, a, b int64) (int64, error) {
-	overflow := &fault{code: CodeArithmetic, text: "the result does not fit a long"}
 	switch o {
 	case opAdd:
 		if n := a + b; (n > a) == (b > 0) {
@@ -129,7 +130,7 @@ func negate(v Value) (Value, error) {
 	case v.kind == Double:
 		return OfDouble(-v.Float()), nil
 	case v.Int() == math.MinInt64:
-		return Value{}, &fault{code: CodeArithmetic, text: "the result does not fit a long"}
+		return Value{}, overflow
 	case v.kind == Long:
 		return OfLong(-v.Int()), nil
 	}

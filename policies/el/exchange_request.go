@@ -2,6 +2,7 @@ package el
 
 import (
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -39,12 +40,7 @@ func (s *requestVar) Member(name string) (Value, bool) {
 }
 
 func isRequestMember(name string) bool {
-	for _, k := range rootMembers[RootRequest] {
-		if k == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(rootMembers[RootRequest], name)
 }
 
 // address is the IP address, without the port.
@@ -189,12 +185,7 @@ func eachName(names [][]byte, f func(name string) bool) {
 }
 
 func containsFold(in []string, name string) bool {
-	for _, s := range in {
-		if strings.EqualFold(s, name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(in, func(s string) bool { return strings.EqualFold(s, name) })
 }
 
 // liveParams are the parameters of the query. Their case matters.
@@ -204,25 +195,34 @@ func (p *liveParams) getReturnsList() {}
 
 // At implements Names.
 func (p *liveParams) At(name string, i int) (string, bool) {
-	a := (*fasthttp.Args)(p)
-	if i == 0 {
-		return viewString(a.Peek(name)), a.Has(name)
+	for k, v := range (*fasthttp.Args)(p).All() {
+		if string(k) != name {
+			continue
+		}
+		if i == 0 {
+			return viewString(v), true
+		}
+		i--
 	}
-	values := a.PeekMulti(name)
-	if i >= len(values) {
-		return "", false
-	}
-	return viewString(values[i]), true
+	return "", false
 }
 
 // Count implements Names.
-func (p *liveParams) Count(name string) int { return len((*fasthttp.Args)(p).PeekMulti(name)) }
+func (p *liveParams) Count(name string) int {
+	n := 0
+	for k := range (*fasthttp.Args)(p).All() {
+		if string(k) == name {
+			n++
+		}
+	}
+	return n
+}
 
 // Each implements Names.
 func (p *liveParams) Each(f func(name string) bool) {
 	var names []string
 	for k := range (*fasthttp.Args)(p).All() {
-		if name := string(k); !contains(names, name) {
+		if name := string(k); !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
@@ -231,13 +231,4 @@ func (p *liveParams) Each(f func(name string) bool) {
 			return
 		}
 	}
-}
-
-func contains(in []string, name string) bool {
-	for _, s := range in {
-		if s == name {
-			return true
-		}
-	}
-	return false
 }

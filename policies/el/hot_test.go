@@ -24,7 +24,7 @@ func TestEval_AllocatesNothing(t *testing.T) {
 		"{#message.attributes['n'] + 1 > 3 ? true : false}",
 		"{#subscription.metadata['foo'] matches 'v.'}",
 		"{#message.headers['foo'] matches #subscription.metadata['filter']}",
-		"{#properties['k'] ?: 'none' != 'none'}",
+		"{(#properties['k'] ?: 'none') != 'none'}",
 		"{#jsonPath(#message.content, '$.a.b') == 5}", // parsed once per message
 		"{#message.topic.startsWith('ord')}",
 		"{(1 + 2 * 3 > 5)}",
