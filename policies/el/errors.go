@@ -10,16 +10,16 @@ type Code string
 
 // Codes of what a text is refused for, at deployment.
 const (
-	CodeSyntax       Code = "EL_SYNTAX"        // not an expression
-	CodeNumber       Code = "EL_NUMBER"        // a number that its type cannot hold
-	CodeNotAllowed   Code = "EL_NOT_ALLOWED"   // a class, method or function that is not on the allow-list
-	CodeArguments    Code = "EL_ARGUMENTS"     // a number of arguments that the method or function does not take
-	CodeUnknown      Code = "EL_UNKNOWN"       // a variable of the gateway has no such member
-	CodeRegex        Code = "EL_REGEX"         // a pattern that is wrong, or cannot be tried in linear time
-	CodePath         Code = "EL_PATH"          // a JSONPath or XPath that is wrong
-	CodeTooLong      Code = "EL_TOO_LONG"      // more than maxText
-	CodeTooDeep      Code = "EL_TOO_DEEP"      // more than maxDepth
-	CodeTooManyParts Code = "EL_TOO_MANY_PART" // more than maxNodes
+	CodeSyntax       Code = "EL_SYNTAX"         // not an expression
+	CodeNumber       Code = "EL_NUMBER"         // a number that its type cannot hold
+	CodeNotAllowed   Code = "EL_NOT_ALLOWED"    // a class, method or function that is not on the allow-list
+	CodeArguments    Code = "EL_ARGUMENTS"      // a number of arguments that the method or function does not take
+	CodeUnknown      Code = "EL_UNKNOWN"        // a variable of the gateway has no such member
+	CodeRegex        Code = "EL_REGEX"          // a pattern that is wrong, or cannot be tried in linear time
+	CodePath         Code = "EL_PATH"           // a JSONPath or XPath that is wrong
+	CodeTooLong      Code = "EL_TOO_LONG"       // more than maxText
+	CodeTooDeep      Code = "EL_TOO_DEEP"       // more than maxDepth
+	CodeTooManyParts Code = "EL_TOO_MANY_PARTS" // more than maxNodes
 )
 
 // Codes of what an evaluation fails with, beside those above where a pattern or path is itself computed.

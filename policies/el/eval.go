@@ -27,6 +27,9 @@ func (t *Template) Eval(scope Scope) (Value, error) {
 
 // EvalBool returns the text as a condition; null is false.
 func (t *Template) EvalBool(scope Scope) (bool, error) {
+	if t.Constant() {
+		return t.constantBool()
+	}
 	m := t.start(scope)
 	defer m.release()
 	v, err := t.value(m)
@@ -39,6 +42,14 @@ func (t *Template) EvalBool(scope Scope) (bool, error) {
 	b, err := toBool(v)
 	if err != nil {
 		return false, m.fail(t.parts[0].at, err)
+	}
+	return b, nil
+}
+
+func (t *Template) constantBool() (bool, error) {
+	b, err := toBool(OfText(t.src))
+	if err != nil {
+		return false, errorAt(t.src, 0, CodeConversion, err.Error(), "an expression stands in braces")
 	}
 	return b, nil
 }

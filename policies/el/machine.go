@@ -10,7 +10,7 @@ type machine struct {
 	this   []Value // the element of each selection that is being made
 	args   []Value // of the calls that are being made
 	buf    []byte  // of the text that is being made
-	own    Documents
+	own    *Documents // where the scope keeps none; made when a document is read
 	strict bool
 }
 
@@ -26,9 +26,9 @@ func (t *Template) start(scope Scope) *machine {
 }
 
 func (m *machine) release() {
+	// Whatever is beyond the length was an argument or an element once, and would keep memory alive.
 	clear(m.this[:cap(m.this)])
 	clear(m.args[:cap(m.args)])
-	m.own.Reset()
 	if cap(m.buf) > maxKept {
 		m.buf = nil
 	}
@@ -60,7 +60,10 @@ func (m *machine) documents() *Documents {
 	if d := m.scope.Documents(); d != nil {
 		return d
 	}
-	return &m.own
+	if m.own == nil {
+		m.own = new(Documents)
+	}
+	return m.own
 }
 
 // arguments evaluates arguments onto the stack and returns them; drop must be called with what len(m.args) was before.
