@@ -150,6 +150,9 @@ func (m *machine) concat(a, b Value) (Value, error) {
 	if len(dst) > maxResult {
 		return Value{}, faultf(CodeSize, "a text of more than %d bytes", maxResult)
 	}
+	if err := m.spend(len(dst) / bytesPerStep); err != nil {
+		return Value{}, err
+	}
 	return OfText(string(dst)), nil
 }
 

@@ -1,8 +1,6 @@
 package el
 
 import (
-	"sync/atomic"
-
 	"github.com/antchfx/xmlquery"
 	"github.com/antchfx/xpath"
 )
@@ -23,15 +21,10 @@ var functions = map[string]*builtin{
 	"xmlEscape":  {1, 1, nil, escapeWith(appendXMLEscaped)},
 }
 
-// lastQuery keeps a compiled query: the one that is written out, or the last of those that were computed.
-type lastQuery struct {
+// query keeps a compiled query: the one that is written out, or those that were computed.
+type query struct {
 	fixed any
-	last  atomic.Pointer[computed]
-}
-
-type computed struct {
-	src   string
-	query any
+	recent[any]
 }
 
 func (n *function) compiled(v Value) (any, error) {
@@ -45,16 +38,19 @@ func (n *function) compiled(v Value) (any, error) {
 	if v.kind != Text {
 		return nil, faultf(CodeType, "#%s wants a path as text, not a %s", n.name, v.kind)
 	}
-	if c := q.last.Load(); c != nil && c.src == v.text {
-		return c.query, nil
+	if known, ok := q.find(v.text); ok {
+		return known, nil
 	}
-	query, err := n.f.compile(v.text)
+	made, err := n.f.compile(v.text)
 	if err != nil {
 		return nil, faultf(CodePath, "the path %s %v", quoteShort(v.text), err)
 	}
-	q.last.Store(&computed{string([]byte(v.text)), query})
-	return query, nil
+	q.keep(v.text, made)
+	return made, nil
 }
+
+// searchSteps is what a search through a document counts as, in steps.
+const searchSteps = 1_000
 
 // jsonPath is #jsonPath(text or value, path).
 func jsonPath(m *machine, n *function, a []Value) (Value, error) {
@@ -72,11 +68,20 @@ func jsonPath(m *machine, n *function, a []Value) (Value, error) {
 		if err != nil {
 			return Value{}, err
 		}
+		if err := m.spend(len(text) / bytesPerStep / 4); err != nil {
+			return Value{}, err
+		}
 		if doc, err = m.documents().JSON(text); err != nil {
 			return Value{}, err
 		}
 	}
-	return q.(*jsonQuery).run(doc)
+	path := q.(*jsonQuery)
+	if !path.definite {
+		if err := m.spend(searchSteps); err != nil {
+			return Value{}, err
+		}
+	}
+	return path.run(doc)
 }
 
 func documentText(m *machine, v Value) (string, error) {
@@ -122,6 +127,9 @@ func xPath(m *machine, n *function, a []Value) (Value, error) {
 	}
 	text, err := documentText(m, a[0])
 	if err != nil {
+		return Value{}, err
+	}
+	if err := m.spend(searchSteps + len(text)/bytesPerStep/4); err != nil {
 		return Value{}, err
 	}
 	doc, err := m.documents().XML(text)

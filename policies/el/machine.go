@@ -7,9 +7,9 @@ type machine struct {
 	scope  Scope
 	tmpl   *Template
 	steps  int
-	this   []Value // the element of each selection that is being made
-	args   []Value // of the calls that are being made
-	buf    []byte  // of the text that is being made
+	this   []Value    // the element of each selection that is being made
+	args   []Value    // of the calls that are being made
+	buf    []byte     // of the text that is being made
 	own    *Documents // where the scope keeps none; made when a document is read
 	strict bool
 }
@@ -38,11 +38,21 @@ func (m *machine) release() {
 
 // step counts n parts evaluated.
 func (m *machine) step(at, n int) error {
-	if m.steps += n; m.steps > maxSteps {
-		return m.fail(at, faultf(CodeSteps, "the evaluation takes more than %d steps", maxSteps))
+	if err := m.spend(n); err != nil {
+		return m.fail(at, err)
 	}
 	return nil
 }
+
+// spend is step where the place is not known.
+func (m *machine) spend(n int) error {
+	if m.steps += n; m.steps > maxSteps {
+		return tooManySteps
+	}
+	return nil
+}
+
+var tooManySteps = faultf(CodeSteps, "the evaluation takes more than %d steps", maxSteps)
 
 // fail gives an error its place. What has one already keeps it.
 func (m *machine) fail(at int, err error) error {

@@ -1,6 +1,9 @@
 package el
 
-import "slices"
+import (
+	"slices"
+	"unicode/utf16"
+)
 
 // class is what methods belong to.
 type class uint8
@@ -161,8 +164,11 @@ func hashCode(v Value) (Value, error) {
 	switch v.kind {
 	case Text:
 		h := int32(0)
-		for i := range units(v.text) {
-			h = 31*h + int32(unitAt(v.text, i))
+		var pair [2]uint16
+		for _, r := range v.text {
+			for _, u := range utf16.AppendRune(pair[:0], r) {
+				h = 31*h + int32(u)
+			}
 		}
 		return OfInt(int64(h)), nil
 	case Int:

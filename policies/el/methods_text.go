@@ -117,25 +117,6 @@ func offset(s string, i int64) int {
 	return at
 }
 
-// unitAt is the i-th UTF-16 unit of s.
-func unitAt(s string, i int) uint16 {
-	for _, r := range s {
-		switch {
-		case r <= 0xffff && i == 0:
-			return uint16(r)
-		case r > 0xffff && i == 0:
-			return uint16(0xd800 + (r-0x10000)>>10)
-		case r > 0xffff && i == 1:
-			return uint16(0xdc00 + (r-0x10000)&0x3ff)
-		}
-		i--
-		if r > 0xffff {
-			i--
-		}
-	}
-	return 0
-}
-
 var outOfText = &fault{code: CodeIndex, text: "the index is beyond the text"}
 
 func charAt(v Value, i int64) (Value, error) {
@@ -249,7 +230,7 @@ func replacePattern(m *machine, n *call, self Value, a []Value, most int) (Value
 	if err != nil {
 		return Value{}, err
 	}
-	if err := inputSize(self.text); err != nil {
+	if err := re.count(m, self.text); err != nil {
 		return Value{}, err
 	}
 	out, last := m.buf[:0], 0
@@ -320,7 +301,7 @@ func split(m *machine, n *call, self Value, a []Value) (Value, error) {
 			return Value{}, err
 		}
 	}
-	if err := inputSize(self.text); err != nil {
+	if err := re.count(m, self.text); err != nil {
 		return Value{}, err
 	}
 	var parts []Value

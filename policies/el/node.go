@@ -201,7 +201,7 @@ func (n *call) eval(m *machine) (Value, error) {
 	if err != nil {
 		return of, err
 	}
-	if err := m.step(n.at, 1); err != nil {
+	if err := m.step(n.at, 1+len(of.text)/bytesPerStep); err != nil {
 		return Value{}, err
 	}
 	if of.kind == Null {
@@ -258,7 +258,7 @@ type function struct {
 	name  string
 	f     *builtin
 	args  []node
-	query lastQuery
+	query query
 }
 
 func (n *function) each(f func(node)) {

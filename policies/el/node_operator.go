@@ -183,7 +183,7 @@ type matchesNode struct {
 	at          int
 	left, right node
 	fixed       *regex
-	last        lastRegex
+	last        regexes
 }
 
 func (n *matchesNode) each(f func(node)) { f(n.left); f(n.right) }

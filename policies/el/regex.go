@@ -2,11 +2,14 @@ package el
 
 import (
 	"regexp"
-	"sync/atomic"
+	"regexp/syntax"
 )
 
 // regex is a compiled pattern. RE2 takes time linear in the text, whatever the pattern.
-type regex struct{ re *regexp.Regexp }
+type regex struct {
+	re     *regexp.Regexp
+	states int
+}
 
 // compileRegex compiles a pattern in Java's syntax; whole: it must match all of a text.
 func compileRegex(java string, whole bool) (*regex, *regexError) {
@@ -20,50 +23,66 @@ func compileRegex(java string, whole bool) (*regex, *regexError) {
 	if whole {
 		re2 = `\A(?:` + re2 + `)\z`
 	}
+	tree, bad := syntax.Parse(re2, syntax.Perl)
+	if bad != nil {
+		return nil, &regexError{0, "is wrong: " + bad.Error(), ""}
+	}
+	n := states(tree)
+	if n > maxStates {
+		return nil, &regexError{0, "repeats too much", "make the counts in { } smaller"}
+	}
 	re, bad := regexp.Compile(re2)
 	if bad != nil {
 		return nil, &regexError{0, "is wrong: " + bad.Error(), ""}
 	}
-	return &regex{re}, nil
+	return &regex{re, n}, nil
+}
+
+// states is about how many states a pattern has, as its repetitions are written out when it is compiled.
+func states(tree *syntax.Regexp) int {
+	n := 1 + len(tree.Rune)
+	for _, sub := range tree.Sub {
+		n += states(sub)
+	}
+	if tree.Op == syntax.OpRepeat {
+		n *= max(1, tree.Min, tree.Max)
+	}
+	return min(n, maxStates+1)
 }
 
 func (r *regex) match(m *machine, text string) (bool, error) {
-	if err := inputSize(text); err != nil {
+	if err := r.count(m, text); err != nil {
 		return false, err
 	}
 	return r.re.MatchString(text), nil
 }
 
-func inputSize(text string) error {
+// count counts what a trial on text costs, and refuses what is too much.
+func (r *regex) count(m *machine, text string) error {
 	if len(text) > maxInput {
 		return faultf(CodeSize, "a pattern is tried on at most %d bytes", maxInput)
 	}
-	return nil
+	return m.spend(r.states * len(text) / statesPerStep)
 }
 
-// lastRegex keeps the last pattern of a place where the pattern is computed: most often it is always the same.
-type lastRegex struct{ p atomic.Pointer[compiled] }
+// regexes keeps the patterns of a place where they are computed, such as those of subscriptions.
+type regexes struct{ recent[*regex] }
 
-type compiled struct {
-	src string
-	re  *regex
-}
-
-func (l *lastRegex) get(v Value, whole bool) (*regex, error) {
+func (l *regexes) get(v Value, whole bool) (*regex, error) {
 	if v.kind == Values && v.Len() > 0 {
 		v = v.At(0)
 	}
 	if v.kind != Text {
 		return nil, faultf(CodeType, "a pattern must be a text, not a %s", v.kind)
 	}
-	if c := l.p.Load(); c != nil && c.src == v.text {
-		return c.re, nil
+	if re, ok := l.find(v.text); ok {
+		return re, nil
 	}
 	re, err := compileRegex(v.text, whole)
 	if err != nil {
 		return nil, &fault{code: CodeRegex, text: "the pattern " + quoteShort(v.text) + " " + err.text, hint: err.hint}
 	}
-	l.p.Store(&compiled{src: string([]byte(v.text)), re: re})
+	l.keep(v.text, re)
 	return re, nil
 }
 
@@ -71,7 +90,7 @@ func (l *lastRegex) get(v Value, whole bool) (*regex, error) {
 type pattern struct {
 	whole bool
 	fixed *regex
-	last  lastRegex
+	last  regexes
 }
 
 func (p *pattern) get(arg Value) (*regex, error) {

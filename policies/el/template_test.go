@@ -190,6 +190,7 @@ func TestParse_Limits(t *testing.T) {
 		"lists": {"{(" + strings.Repeat("{", 10_000) + strings.Repeat("}", 10_000) + ")}", el.CodeTooDeep},
 		"not":   {"{(" + strings.Repeat("!", 10_000) + "true)}", el.CodeTooDeep},
 		"nodes": {"{(1" + strings.Repeat("+1", 10_000) + ")}", el.CodeTooManyParts},
+		"regex": {"{('x' matches '((a{100}){100}){100}')}", el.CodeRegex},
 		"else":  {"{(" + strings.Repeat("true?1:", 10_000) + "1)}", el.CodeTooDeep},
 	} {
 		if _, err := el.Parse(c.src, el.Options{}); codeOf(err) != c.code {
@@ -211,20 +212,24 @@ func TestEval_Limits(t *testing.T) {
 	scope.Other["wide"] = el.OfText("[" + strings.Repeat("1,", 300_000) + "1]")
 	scope.Other["deepXML"] = el.OfText(strings.Repeat("<a>", 1_000) + strings.Repeat("</a>", 1_000))
 	for src, want := range map[string]el.Code{
-		"{#many.![#many.?[#this == 1]]}":       el.CodeSteps,
-		"{#many.containsAll(#many)}":           el.CodeSteps,
-		"{#long matches 'x*'}":                 el.CodeSize,
-		"{#long.replaceAll('x', 'y')}":         el.CodeSize,
-		"{#long.replace('x', 'yyyy')}":         el.CodeSize,
-		"{#long.split('x')}":                   el.CodeSize,
-		"{(#long + #long)}":                    el.CodeSize,
-		"{#long}{#long}":                       el.CodeSize,
-		"{#jsonPath(#deep, '$')}":              el.CodeSize,
-		"{#jsonPath(#wide, '$')}":              el.CodeSize,
-		"{#jsonPath(#long + #long, '$')}":      el.CodeSize,
-		"{#xpath(#deepXML, '/a')}":             el.CodeSize,
-		"{T(String).format('%999999s', 'x')}":  el.CodeArgument,
-		"{T(String).join(#long, 'a','b','c')}": el.CodeSize,
+		"{#many.![#many.?[#this == 1]]}":                       el.CodeSteps,
+		"{#many.containsAll(#many)}":                           el.CodeSteps,
+		"{#long matches 'x*'}":                                 el.CodeSize,
+		"{(#long.substring(0, 4000000) matches '(x?){900}y')}": el.CodeSteps,
+		"{#many.?[#long.contains('y')]}":                       el.CodeSteps,
+		"{#many.?[#long.hashCode() == 1]}":                     el.CodeSteps,
+		"{#many.?[#jsonPath(#json, '$..*').size() == 1]}":      el.CodeSteps,
+		"{#long.replaceAll('x', 'y')}":                         el.CodeSize,
+		"{#long.replace('x', 'yyyy')}":                         el.CodeSize,
+		"{#long.split('x')}":                                   el.CodeSize,
+		"{(#long + #long)}":                                    el.CodeSize,
+		"{#long}{#long}":                                       el.CodeSize,
+		"{#jsonPath(#deep, '$')}":                              el.CodeSize,
+		"{#jsonPath(#wide, '$')}":                              el.CodeSize,
+		"{#jsonPath(#long + #long, '$')}":                      el.CodeSize,
+		"{#xpath(#deepXML, '/a')}":                             el.CodeSize,
+		"{T(String).format('%999999s', 'x')}":                  el.CodeArgument,
+		"{T(String).join(#long, 'a','b','c')}":                 el.CodeSize,
 	} {
 		if _, err := parse(t, src).Eval(scope); codeOf(err) != want {
 			t.Errorf("%s: %.100v, want %s", src, err, want)
