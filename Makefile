@@ -57,6 +57,10 @@ test-e2e: ## end-to-end tests on real brokers ('make tools' first)
 	$(GO) test -tags e2e -count=1 -p 1 -timeout 10m -run '^TestReal_' ./connectors/... || failed=yes; \
 	[ -z "$$failed" ]
 
+.PHONY: test-grid
+test-grid: tools ## the whole quality-of-service grid: every served cell under every fault, 50,000 messages each; goes on where it was
+	@$(GO) run ./test/grid/cmd $(ARGS)
+
 .PHONY: check
 check: check-format check-vet check-staticcheck check-vulnerabilities check-generated test-race ## what must hold before a change lands
 
@@ -89,7 +93,7 @@ generate: ## write the generated code anew
 
 .PHONY: docs
 docs: ## write the documentation pages that come from code anew
-	@$(GO) generate ./qos
+	@$(GO) generate ./qos ./test/grid
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (20s)

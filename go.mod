@@ -9,6 +9,8 @@ require (
 	github.com/benbjohnson/immutable v0.4.0 // persistent maps: the state machine's snapshots share structure
 	github.com/bufbuild/protocompile v0.14.1 // parses .proto files, so that generating needs no protoc
 	github.com/danielgtaylor/huma/v2 v2.37.2 // OpenAPI 3.1 from the handlers' types
+	github.com/eclipse/paho.golang v0.23.0 // the packets of MQTT 5; in tests another client than ours
+	github.com/eclipse/paho.mqtt.golang v1.5.1 // the packets of MQTT 3.1.1
 	github.com/fasthttp/websocket v1.5.12 // the other side of WebSocket tests: another implementation than ours
 	github.com/google/go-cmp v0.7.0 // differences in tests
 	github.com/google/uuid v1.6.0 // request, API and plan ids
@@ -17,6 +19,7 @@ require (
 	github.com/hashicorp/raft-wal v0.4.0 // raft's log and stable store, fsynced; raft-boltdb does not build beside raft v1.8
 	github.com/jcmturner/gokrb5/v8 v8.4.4 // Kerberos key tabs and tickets for SASL GSSAPI
 	github.com/klauspost/compress v1.20.3 // zstd for snapshots to workers, DEFLATE for WebSocket
+	github.com/lestrrat-go/jwx/v3 v3.3.0 // signs the assertions of RFC 7523 for webhook receivers' token endpoints
 	github.com/mochi-mqtt/server/v2 v2.7.9 // the MQTT broker of sluice dev
 	github.com/nats-io/jwt/v2 v2.8.2 // makes the credentials of external NATS clusters in tests
 	github.com/nats-io/nats-server/v2 v2.15.2 // NATS embedded in the control plane
@@ -28,6 +31,7 @@ require (
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // holds the definition's schema against its cases, in tests
 	github.com/spf13/cobra v1.10.2 // the command line, with completion
 	github.com/spf13/pflag v1.0.10 // cobra's flags
+	github.com/standard-webhooks/standard-webhooks/libraries v0.0.1 // the other side of webhook signatures, in tests: the standard's own library
 	github.com/twmb/franz-go v1.22.2 // the Kafka client
 	github.com/twmb/franz-go/pkg/kadm v1.19.0 // Kafka group offsets and topics
 	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c // the Kafka of sluice dev, and faults in tests
@@ -43,6 +47,8 @@ require (
 	go.opentelemetry.io/otel/trace v1.47.0 // span contexts through the data path
 	go.opentelemetry.io/proto/otlp v1.11.0 // the collector of the trace tests speaks it
 	go.uber.org/goleak v1.3.0 // no goroutine is left behind, in tests
+	golang.org/x/net v0.60.0 // SOCKS5 for webhooks, and what HTTP headers may hold
+	golang.org/x/sync v0.24.0 // the bound in bytes of what the mqtt5 endpoint has taken for publishing
 	golang.org/x/sys v0.49.0 // what the kernel knows of a connection: how much its peer has acknowledged
 	google.golang.org/grpc v1.83.2 // the collector of the trace tests is served by it
 	google.golang.org/protobuf v1.36.12 // raft commands and NATS envelopes
@@ -60,12 +66,14 @@ require (
 	github.com/coreos/etcd v3.3.27+incompatible // indirect
 	github.com/coreos/go-systemd v0.0.0-20191104093116-d3cd4ed1dbcf // indirect
 	github.com/coreos/pkg v0.0.0-20220810130054-c7d1c02cb6cf // indirect
+	github.com/decred/dcrd/dcrec/secp256k1/v4 v4.4.1 // indirect
 	github.com/fatih/color v1.13.0 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
+	github.com/goccy/go-json v0.10.6 // indirect
 	github.com/golang/groupcache v0.0.0-20210331224755-41bb18bfe9da // indirect
 	github.com/google/go-tpm v0.9.8 // indirect
-	github.com/gorilla/websocket v1.5.0 // indirect
+	github.com/gorilla/websocket v1.5.3 // indirect
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.30.0 // indirect
 	github.com/hashicorp/go-immutable-radix v1.3.1 // indirect
 	github.com/hashicorp/go-metrics v0.7.0 // indirect
@@ -77,6 +85,12 @@ require (
 	github.com/jcmturner/dnsutils/v2 v2.0.0 // indirect
 	github.com/jcmturner/gofork v1.7.6 // indirect
 	github.com/jcmturner/rpc/v2 v2.0.3 // indirect
+	github.com/lestrrat-go/blackmagic v1.0.4 // indirect
+	github.com/lestrrat-go/dsig v1.4.0 // indirect
+	github.com/lestrrat-go/dsig-secp256k1 v1.0.0 // indirect
+	github.com/lestrrat-go/httpcc v1.0.1 // indirect
+	github.com/lestrrat-go/httprc/v3 v3.0.6 // indirect
+	github.com/lestrrat-go/option/v2 v2.0.0 // indirect
 	github.com/mattn/go-colorable v0.1.14 // indirect
 	github.com/mattn/go-isatty v0.0.20 // indirect
 	github.com/minio/highwayhash v1.0.4 // indirect
@@ -90,15 +104,15 @@ require (
 	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/rs/xid v1.4.0 // indirect
 	github.com/savsgio/gotils v0.0.0-20240704082632-aef3928b8a38 // indirect
+	github.com/segmentio/asm v1.2.1 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
+	github.com/valyala/fastjson v1.6.10 // indirect
 	go.etcd.io/bbolt v1.3.6 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/otel/exporters/otlp/otlptrace v1.47.0 // indirect
 	go.opentelemetry.io/otel/log v1.47.0 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/exp v0.0.0-20230626212559-97b1e661b5df // indirect
-	golang.org/x/net v0.60.0 // indirect
-	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20260928230214-8a89bd6388cc // indirect

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net/netip"
 
 	"github.com/valyala/fasthttp"
 	"go.opentelemetry.io/otel/metric"
@@ -43,6 +44,8 @@ type Env struct {
 	Loop *eventloop.Loop
 	// Brokers maps broker addresses that samples use to others ("kafka:9092" to the embedded one); nil: none.
 	Brokers map[string]string
+	// WebhookAllow are addresses that callbacks may go to although they are not public (flag --webhook-allow-cidr); nil: none.
+	WebhookAllow []netip.Prefix
 }
 
 // Entrypoint is how clients reach an API: one per entrypoint of a definition, made at deploy.

@@ -5,6 +5,7 @@ package controlplane
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,6 +33,7 @@ type Config struct {
 // Push tells workers what is deployed, and what they make of it.
 type Push interface {
 	rest.Rollout
+	Reports
 	// Run tells and listens until ctx ends.
 	Run(ctx context.Context) error
 }
@@ -46,6 +48,8 @@ type Deps struct {
 	// Validate and Deployable: see rest.Deps.
 	Validate   func(*apidef.Document) apidef.Problems
 	Deployable func(*apidef.API) apidef.Problems
+	// CheckSubscription: see rest.Deps.
+	CheckSubscription func(entrypoint string, cfg json.RawMessage) (apidef.Problems, bool)
 	// Probes are added to the health of the node, e.g. "nats".
 	Probes map[string]rest.Probe
 	Log    *slog.Logger
@@ -97,7 +101,7 @@ func (n *Node) assemble() error {
 	var err error
 	n.rest, err = rest.New(n.cfg.REST, rest.Deps{
 		Listener: n.deps.Management, Replica: n.proxy, Cluster: cluster{n.store, n.proxy}, Rollout: rollout,
-		Validate: n.deps.Validate, Deployable: n.deps.Deployable, Log: n.deps.Log, Meter: n.deps.Meter,
+		Validate: n.deps.Validate, Deployable: n.deps.Deployable, CheckSubscription: n.deps.CheckSubscription, Log: n.deps.Log, Meter: n.deps.Meter,
 	})
 	if err != nil {
 		return err //nolint:wrapcheck // it names the management API
@@ -120,7 +124,8 @@ func (n *Node) Run(ctx context.Context) error {
 	st := start(base, "store", n.store.Run)
 	runners := []*runner{st, start(base, "source", n.source.run)}
 	if n.push != nil {
-		runners = append(runners, start(base, "push", n.push.Run))
+		recorder := &recorder{store: n.store, proxy: n.proxy, reports: n.push, log: n.deps.Log}
+		runners = append(runners, start(base, "push", n.push.Run), start(base, "recorder", recorder.run))
 	}
 	if n.cfg.JoinThrough != "" {
 		runners = append(runners, start(base, "join", n.join))

@@ -71,8 +71,9 @@ func launch(t *testing.T, n int) []*testNode {
 		ln := listen(t)
 		node, err := New(Config{Store: store.Config{NodeID: peers[i].ID, DataDir: t.TempDir(), Peers: peers}, REST: rest.Config{Token: token, AutoKeylessPlan: true}}, Deps{
 			Identity: id, Peers: lns[i], Management: ln, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Meter: noop.Meter{},
-			Validate:   func(d *apidef.Document) apidef.Problems { return d.Validate(apidef.Validation{}) },
-			Deployable: func(*apidef.API) apidef.Problems { return nil },
+			Validate:          func(d *apidef.Document) apidef.Problems { return d.Validate(apidef.Validation{}) },
+			Deployable:        func(*apidef.API) apidef.Problems { return nil },
+			CheckSubscription: func(typ string, _ json.RawMessage) (apidef.Problems, bool) { return nil, typ == "webhook" },
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -167,7 +168,8 @@ func TestNode_AnyNodeTakesAnyRequest(t *testing.T) {
 		case <-time.After(patience):
 			t.Fatal("the source gives no notice")
 		}
-		revision, all := n.Source().Snapshot()
+		snap := n.Source().Snapshot()
+		revision, all := snap.Revision, snap.APIs
 		if len(all) != 9 || revision == 0 || revision != n.Source().Revision() || len(all[0].Definition) == 0 {
 			t.Fatalf("source: %d APIs at %d", len(all), revision)
 		}
@@ -237,6 +239,37 @@ func TestNode_LeaderStopsUnderWrites(t *testing.T) {
 		for _, id := range accepted {
 			n.must(t, 200, "GET", root+"/"+id, "")
 		}
+	}
+}
+
+// TestNode_SubscriptionsOutliveTheLeader: what was accepted on one node is there on the others once the leader is gone, with
+// its secrets, and its life goes on.
+func TestNode_SubscriptionsOutliveTheLeader(t *testing.T) {
+	t.Parallel()
+	nodes := launch(t, 3)
+	api := strings.Replace(definition("hooks"), `{"type": "http", "paths": [{"path": "/hooks"}], "entrypoints": [{"type": "http-post"}]}`,
+		`{"type": "subscription", "entrypoints": [{"type": "webhook"}]}`, 1)
+	nodes[0].must(t, 201, "POST", root, api)
+	nodes[1].must(t, 201, "POST", root+"/hooks/plans", `{"id": "push", "name": "Push", "mode": "PUSH", "status": "published"}`)
+	subs := root + "/hooks/subscriptions"
+	nodes[2].must(t, 201, "POST", subs, `{"id": "s", "planId": "push", "consumerConfiguration": {"entrypointId": "webhook",
+		"entrypointConfiguration": {"callbackUrl": "https://example.com", "auth": {"token": {"value": "hidden"}}}}}`)
+	nodes[0].must(t, 200, "POST", subs+"/s/_accept", "")
+	led := slices.IndexFunc(nodes, func(n *testNode) bool { leads, _ := n.Source().Leader(); return leads })
+	if led < 0 {
+		t.Fatal("no leader")
+	}
+	nodes[led].halt(t)
+	left := slices.Delete(slices.Clone(nodes), led, led+1)
+	if got := left[0].must(t, 200, "GET", subs+"/s", ""); got["status"] != "ACCEPTED" || strings.Contains(fmt.Sprint(got), "hidden") {
+		t.Errorf("after the leader: %v", got)
+	}
+	if got := string(left[0].store.State().Subscription("s").Consumer.Configuration); !strings.Contains(got, "hidden") {
+		t.Errorf("stored %s", got)
+	}
+	left[1].must(t, 200, "POST", subs+"/s/_pause", "")
+	if got := left[0].must(t, 200, "GET", subs+"/s", ""); got["status"] != "PAUSED" {
+		t.Errorf("paused on another node: %v", got)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"runtime"
 	"sync/atomic"
 
@@ -42,6 +43,7 @@ type Config struct {
 	Server            server.Config // MaxBody, WriteTimeout and Grace come from Limits
 	Limits            connectors.Limits
 	Brokers           map[string]string // see connectors.Env
+	WebhookAllow      []netip.Prefix    // see connectors.Env
 	Tags              []string          // sharding tags
 	Tenant            string            // which endpoints are for it (spec 1.6); empty: all
 	// Push bounds push subscriptions. Its Instance is ID.
@@ -109,7 +111,7 @@ func New(cfg Config, deps Deps) (*Worker, error) {
 		return nil, err
 	}
 	apis := flow.Config{Entrypoints: deps.Entrypoints, Endpoints: deps.Endpoints, Limits: cfg.Limits,
-		Brokers: cfg.Brokers, Tags: cfg.Tags, Tenant: cfg.Tenant, Log: deps.Log, Meter: deps.Meter.Meter(scope), Counters: deps.Counters, Loop: loop}
+		Brokers: cfg.Brokers, WebhookAllow: cfg.WebhookAllow, Tags: cfg.Tags, Tenant: cfg.Tenant, Log: deps.Log, Meter: deps.Meter.Meter(scope), Counters: deps.Counters, Loop: loop}
 	cfg.Server.MaxBody, cfg.Server.WriteTimeout, cfg.Server.Grace = cfg.Limits.MaxBody, cfg.Limits.WriteTimeout, cfg.Limits.Drain
 	if deps.Tracer != nil {
 		tracer := deps.Tracer.Tracer(scope)

@@ -22,14 +22,13 @@ type Cell struct {
 	Level                Level
 	Origin               Origin
 	Reason               string // of an Addition
-	Served               bool   // by this version, and proved by tests
 }
 
 // Types of the matrix, in the order of the documentation. The advanced names are accepted names of their own, as the seed
 // has them.
 var (
 	entrypointTypes = []string{"http-post", "http-get", "sse", "sse-advanced", "websocket", "webhook", "webhook-advanced"}
-	endpointTypes   = []string{"kafka", "kafka-advanced", "mqtt5", "mqtt5-advanced", "mock"}
+	endpointTypes   = []string{"kafka", "kafka-advanced", "mqtt5", "mqtt5-advanced", "mqtt", "mock"}
 )
 
 // Reasons of the additions (DESIGN section 5).
@@ -38,15 +37,15 @@ const (
 	byRule   = "auto is the default level, so it works in every row"
 	liveEnd  = "none works wherever there is a live end to start at"
 	receipts = "a WebSocket proves receipt: by the pong to a ping, or by an explicit ack"
+	sessions = "MQTT 3.1.1 keeps the same levels by persistent sessions"
 	invented = "mock stands in for any broker, in tests and demonstrations"
 )
 
-// row is what is said of one pair: the seed's levels, ours by reason, and those that are served.
+// row is what is said of one pair: the seed's levels, and ours by reason.
 type row struct {
 	entrypoint, endpoint string
 	seed                 []Level
 	ours                 []addition
-	served               []Level
 }
 
 type addition struct {
@@ -68,52 +67,60 @@ var (
 )
 
 // table is the matrix, law at deployment (DESIGN section 5): a pair that is not here is refused, and so is a level that is
-// not in its row. A level enters served with the tests that prove it, never before.
+// not in its row. A level enters with the tests that prove it (test/grid), never before.
 var table = []row{
-	{"http-post", "kafka", live, nil, live},
-	{"http-post", "kafka-advanced", live, nil, nil},
-	{"http-post", "mqtt5", live, nil, nil},
-	{"http-post", "mqtt5-advanced", live, nil, nil},
-	{"http-post", "mock", nil, mocked(live), live},
+	{"http-post", "kafka", live, nil},
+	{"http-post", "kafka-advanced", live, nil},
+	{"http-post", "mqtt5", live, nil},
+	{"http-post", "mqtt5-advanced", live, nil},
+	{"http-post", "mqtt", nil, older(live)},
+	{"http-post", "mock", nil, mocked(live)},
 
-	{"http-get", "kafka", auto, ours(gained), auto},
-	{"http-get", "kafka-advanced", resuming, nil, nil},
-	{"http-get", "mqtt5", auto, nil, nil},
-	{"http-get", "mqtt5-advanced", auto, nil, nil},
-	{"http-get", "mock", nil, mocked(resuming), resuming},
+	{"http-get", "kafka", auto, ours(gained)},
+	{"http-get", "kafka-advanced", resuming, nil},
+	{"http-get", "mqtt5", auto, nil},
+	{"http-get", "mqtt5-advanced", auto, nil},
+	{"http-get", "mqtt", nil, older(auto)},
+	{"http-get", "mock", nil, mocked(resuming)},
 
-	{"sse", "kafka", live, ours(gained), live},
-	{"sse", "kafka-advanced", all, nil, nil},
-	{"sse", "mqtt5", counted, ours(live0, standard), nil},
-	{"sse", "mqtt5-advanced", counted, ours(live0, standard), nil},
-	{"sse", "mock", nil, mocked(all), all},
+	{"sse", "kafka", live, ours(gained)},
+	{"sse", "kafka-advanced", all, nil},
+	{"sse", "mqtt5", counted, ours(live0, standard)},
+	{"sse", "mqtt5-advanced", counted, ours(live0, standard)},
+	{"sse", "mqtt", nil, older(all)},
+	{"sse", "mock", nil, mocked(all)},
 
-	{"sse-advanced", "kafka", live, ours(gained), live},
-	{"sse-advanced", "kafka-advanced", all, nil, nil},
-	{"sse-advanced", "mqtt5", counted, ours(live0, standard), nil},
-	{"sse-advanced", "mqtt5-advanced", counted, ours(live0, standard), nil},
-	{"sse-advanced", "mock", nil, mocked(all), all},
+	{"sse-advanced", "kafka", live, ours(gained)},
+	{"sse-advanced", "kafka-advanced", all, nil},
+	{"sse-advanced", "mqtt5", counted, ours(live0, standard)},
+	{"sse-advanced", "mqtt5-advanced", counted, ours(live0, standard)},
+	{"sse-advanced", "mqtt", nil, older(all)},
+	{"sse-advanced", "mock", nil, mocked(all)},
 
-	{"websocket", "kafka", live, ours(proved), live},
-	{"websocket", "kafka-advanced", live, ours(proved), nil},
-	{"websocket", "mqtt5", live, ours(proved), nil},
-	{"websocket", "mqtt5-advanced", live, ours(proved), nil},
-	{"websocket", "mock", nil, mocked(all), live},
+	{"websocket", "kafka", live, ours(proved)},
+	{"websocket", "kafka-advanced", live, ours(proved)},
+	{"websocket", "mqtt5", live, ours(proved)},
+	{"websocket", "mqtt5-advanced", live, ours(proved)},
+	{"websocket", "mqtt", nil, older(all)},
+	{"websocket", "mock", nil, mocked(all)},
 
-	{"webhook", "kafka", live, ours(gained), nil},
-	{"webhook", "kafka-advanced", all, nil, nil},
-	{"webhook", "mqtt5", counted, ours(live0, standard), nil},
-	{"webhook", "mqtt5-advanced", counted, ours(live0, standard), nil},
-	{"webhook", "mock", nil, mocked(all), nil},
+	{"webhook", "kafka", live, ours(gained)},
+	{"webhook", "kafka-advanced", all, nil},
+	{"webhook", "mqtt5", counted, ours(live0, standard)},
+	{"webhook", "mqtt5-advanced", counted, ours(live0, standard)},
+	{"webhook", "mqtt", nil, older(all)},
+	{"webhook", "mock", nil, mocked(all)},
 
-	{"webhook-advanced", "kafka", live, ours(gained), nil},
-	{"webhook-advanced", "kafka-advanced", all, nil, nil},
-	{"webhook-advanced", "mqtt5", counted, ours(live0, standard), nil},
-	{"webhook-advanced", "mqtt5-advanced", counted, ours(live0, standard), nil},
-	{"webhook-advanced", "mock", nil, mocked(all), nil},
+	{"webhook-advanced", "kafka", live, ours(gained)},
+	{"webhook-advanced", "kafka-advanced", all, nil},
+	{"webhook-advanced", "mqtt5", counted, ours(live0, standard)},
+	{"webhook-advanced", "mqtt5-advanced", counted, ours(live0, standard)},
+	{"webhook-advanced", "mqtt", nil, older(all)},
+	{"webhook-advanced", "mock", nil, mocked(all)},
 }
 
 func ours(a ...addition) []addition         { return a }
+func older(levels []Level) []addition       { return []addition{{sessions, levels}} }
 func mocked(levels []Level) []addition      { return []addition{{invented, levels}} }
 func find(entrypoint, endpoint string) *row { return byPair[[2]string{entrypoint, endpoint}] }
 
@@ -121,13 +128,24 @@ func find(entrypoint, endpoint string) *row { return byPair[[2]string{entrypoint
 var byPair = func() map[[2]string]*row {
 	out := make(map[[2]string]*row, len(table))
 	for i := range table {
-		out[[2]string{table[i].entrypoint, table[i].endpoint}] = &table[i]
+		r := &table[i]
+		out[[2]string{r.entrypoint, r.endpoint}] = r
 	}
 	return out
 }()
 
+// levels are the seed's and ours, weakest first.
+func (r *row) levels() []Level {
+	out := slices.Clone(r.seed)
+	for _, a := range r.ours {
+		out = append(out, a.levels...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 func (r *row) cell(l Level) Cell {
-	c := Cell{Entrypoint: r.entrypoint, Endpoint: r.endpoint, Level: l, Served: slices.Contains(r.served, l)}
+	c := Cell{Entrypoint: r.entrypoint, Endpoint: r.endpoint, Level: l}
 	if slices.Contains(r.seed, l) {
 		c.Origin = Seed
 		return c
@@ -157,23 +175,15 @@ func Lookup(entrypoint, endpoint string, level Level) Cell {
 	return Cell{Entrypoint: entrypoint, Endpoint: endpoint, Level: level}
 }
 
-// Promised tells whether the matrix has a level that this version does not serve yet.
-func Promised(entrypoint, endpoint string, level Level) bool {
-	c := Lookup(entrypoint, endpoint, level)
-	return c.Origin != Refused && !c.Served
-}
-
-// Refusal tells people why a level cannot be had between two types and which can; "" where it is served.
+// Refusal tells people why a level cannot be had between two types and which can; "" where it can.
 func Refusal(entrypoint, endpoint string, level Level) string {
 	c := Lookup(entrypoint, endpoint, level)
 	var text string
 	switch {
-	case c.Served:
+	case c.Origin != Refused:
 		return ""
 	case find(entrypoint, endpoint) == nil:
 		text = fmt.Sprintf("no level is possible between %s and %s", entrypoint, endpoint)
-	case c.Origin != Refused:
-		text = fmt.Sprintf("%s between %s and %s is not served yet by this version", level, entrypoint, endpoint)
 	default:
 		text = fmt.Sprintf("%s is not possible between %s and %s", level, entrypoint, endpoint)
 	}
@@ -192,11 +202,11 @@ func RefusalOf(entrypoint, endpoint, level string) string {
 	return Refusal(entrypoint, endpoint, l)
 }
 
-// Supported returns the levels that this version serves between an entrypoint and an endpoint type, weakest first; nil
-// where there is none. The result must not be changed.
+// Supported returns the levels that are possible between an entrypoint and an endpoint type, weakest first; nil
+// where there is none.
 func Supported(entrypoint, endpoint string) []Level {
 	if r := find(entrypoint, endpoint); r != nil {
-		return r.served
+		return r.levels()
 	}
 	return nil
 }
@@ -211,21 +221,21 @@ func SupportedNames(entrypoint, endpoint string) []string {
 	return out
 }
 
-// LevelsOf returns every level that an entrypoint is served at with at least one endpoint, weakest first.
+// LevelsOf returns every level that an entrypoint has with at least one endpoint, weakest first.
 func LevelsOf(entrypoint string) []Level {
-	return served(func(r *row) bool { return r.entrypoint == entrypoint })
+	return levelsOf(func(r *row) bool { return r.entrypoint == entrypoint })
 }
 
-// LevelsOfEndpoint returns every level that an endpoint is served at with at least one entrypoint, weakest first.
+// LevelsOfEndpoint returns every level that an endpoint has with at least one entrypoint, weakest first.
 func LevelsOfEndpoint(endpoint string) []Level {
-	return served(func(r *row) bool { return r.endpoint == endpoint })
+	return levelsOf(func(r *row) bool { return r.endpoint == endpoint })
 }
 
-func served(match func(*row) bool) []Level {
+func levelsOf(match func(*row) bool) []Level {
 	out := []Level{}
 	for i := range table {
 		if match(&table[i]) {
-			out = append(out, table[i].served...)
+			out = append(out, table[i].levels()...)
 		}
 	}
 	slices.Sort(out)

@@ -36,13 +36,23 @@ func TestMatrix_IsTheSeeds(t *testing.T) {
 	}
 }
 
-func TestMatrix_Served(t *testing.T) {
+func TestMatrix_Levels(t *testing.T) {
 	t.Parallel()
-	live, auto := []string{"none", "auto"}, []string{"auto"}
-	resuming, all := []string{"auto", "at-most-once", "at-least-once"}, []string{"none", "auto", "at-most-once", "at-least-once"}
-	want := map[string][]string{
-		"http-post kafka": live, "http-post mock": live, "http-get kafka": auto, "http-get mock": resuming,
-		"sse kafka": live, "sse mock": all, "sse-advanced kafka": live, "sse-advanced mock": all, "websocket kafka": live, "websocket mock": live,
+	const live, auto, resuming, all = "none auto", "auto", "auto at-most-once at-least-once", "none auto at-most-once at-least-once"
+	want := map[string][]string{}
+	for _, in := range qos.Entrypoints() {
+		for _, out := range qos.Endpoints() {
+			levels := all
+			switch {
+			case in == "http-post":
+				levels = live
+			case in == "http-get" && strings.HasPrefix(out, "mqtt"): // no positions to page from
+				levels = auto
+			case in == "http-get":
+				levels = resuming
+			}
+			want[in+" "+out] = strings.Fields(levels)
+		}
 	}
 	got := map[string][]string{}
 	for _, in := range qos.Entrypoints() {
@@ -66,14 +76,8 @@ func TestMatrix_EveryCellHasItsReason(t *testing.T) {
 				if (c.Origin == qos.Addition) != (c.Reason != "") {
 					t.Errorf("%+v: a reason belongs to an addition, and only to one", c)
 				}
-				if c.Served && c.Origin == qos.Refused {
-					t.Errorf("%+v is served and not in the matrix", c)
-				}
 				if c.Entrypoint != in || c.Endpoint != out || c.Level != l {
 					t.Errorf("Lookup(%s, %s, %s) is of another place: %+v", in, out, l, c)
-				}
-				if qos.Promised(in, out, l) != (c.Origin != qos.Refused && !c.Served) {
-					t.Errorf("%+v: promised %t", c, qos.Promised(in, out, l))
 				}
 			}
 			if qos.Lookup(in, out, qos.Auto).Origin == qos.Refused {
@@ -104,9 +108,7 @@ func TestRefusal_Text(t *testing.T) {
 		level                      qos.Level
 		want                       string
 	}{
-		{"served", "sse", "kafka", qos.Auto, ""},
-		{"addition to come", "sse", "kafka", qos.AtLeastOnce, "at-least-once between sse and kafka is not served yet by this version; choose one of: none, auto"},
-		{"seed's to come", "sse", "mqtt5", qos.AtMostOnce, "at-most-once between sse and mqtt5 is not served yet by this version; choose another endpoint"},
+		{"possible", "sse", "kafka", qos.Auto, ""},
 		{"never", "http-post", "kafka", qos.AtLeastOnce, "at-least-once is not possible between http-post and kafka; choose one of: none, auto"},
 		{"unknown type", "sse", "carrier-pigeon", qos.Auto, "no level is possible between sse and carrier-pigeon; choose another endpoint"},
 	} {
@@ -122,7 +124,7 @@ func TestRefusal_Text(t *testing.T) {
 	}
 }
 
-func TestLevelsOf_ServedOnly(t *testing.T) {
+func TestLevelsOf(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
@@ -131,9 +133,9 @@ func TestLevelsOf_ServedOnly(t *testing.T) {
 	}{
 		{"http-get", qos.LevelsOf("http-get"), []qos.Level{qos.Auto, qos.AtMostOnce, qos.AtLeastOnce}},
 		{"sse", qos.LevelsOf("sse"), qos.Levels()},
-		{"webhook", qos.LevelsOf("webhook"), []qos.Level{}},
-		{"endpoint kafka", qos.LevelsOfEndpoint("kafka"), []qos.Level{qos.None, qos.Auto}},
-		{"endpoint mqtt5", qos.LevelsOfEndpoint("mqtt5"), []qos.Level{}},
+		{"http-post", qos.LevelsOf("http-post"), []qos.Level{qos.None, qos.Auto}},
+		{"endpoint kafka", qos.LevelsOfEndpoint("kafka"), qos.Levels()},
+		{"endpoint mqtt5", qos.LevelsOfEndpoint("carrier-pigeon"), []qos.Level{}},
 	} {
 		if !slices.Equal(c.got, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, c.got, c.want)

@@ -22,8 +22,11 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/internal/workernode"
 )
 
-// sampleBrokers are the addresses that samples and the user guides use: in `sluice dev` they mean its own broker.
-var sampleBrokers = []string{"kafka:9092", "localhost:8082"}
+// sampleBrokers are the addresses that samples and the user guides use: in `sluice dev` they mean its own brokers.
+var (
+	sampleBrokers     = []string{"kafka:9092", "localhost:8082"}
+	sampleMQTTBrokers = []string{"localhost:1883", "mosquitto:1883", "mqtt:1883"}
+)
 
 type devFlags struct {
 	common
@@ -114,7 +117,7 @@ func (f *devFlags) controlPlane(ctx context.Context, log *slog.Logger, b *devBro
 }
 
 func (f *devFlags) worker(ctx context.Context, log *slog.Logger, b *devBrokers, node *controlnode.Node) (runners []run.Runner, addr string, err error) {
-	cfg := workernode.Config{Node: f.node, AdminToken: node.AdminToken, Tags: f.tags, Tenant: f.tenant, Push: f.push, Limits: f.limits, Brokers: b.names,
+	cfg := workernode.Config{Node: f.node, AdminToken: node.AdminToken, Tags: f.tags, Tenant: f.tenant, Push: f.push, Limits: f.limits, WebhookAllow: f.webhookAllow, Brokers: b.names,
 		Token: node.WorkerToken, InProcess: node.NATS, OTLPEndpoint: f.otlp, Log: log}
 	if cfg.GatewayTLS, err = f.tls(); err != nil {
 		return nil, "", err
@@ -157,6 +160,9 @@ func (f *devFlags) startBrokers(log *slog.Logger) (*devBrokers, error) {
 	}
 	for _, name := range sampleBrokers {
 		b.names[name] = b.kafka
+	}
+	for _, name := range sampleMQTTBrokers {
+		b.names[name] = b.mqtt
 	}
 	return b, nil
 }

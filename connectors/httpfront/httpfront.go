@@ -11,14 +11,8 @@ import (
 	"github.com/sluice-gateway/sluice/qos/message"
 )
 
-// Bounds of one write to a client.
-const (
-	// batchBytes is when a write goes out although more messages wait, in bytes: 32 frames of 1 KiB in one system call
-	// are 9 times as fast as one each (DESIGN section 4).
-	batchBytes = 32 << 10
-	// batchMessages bounds one Poll; what does not fit the write waits, as a view of shared memory.
-	batchMessages = 256
-)
+// batchMessages bounds one Poll; what does not fit the write waits, as a view of shared memory.
+const batchMessages = 256
 
 // StopReason tells why ctx, the one of the API, has ended.
 func StopReason(ctx context.Context) message.Reason {

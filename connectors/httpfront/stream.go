@@ -105,9 +105,22 @@ func (s *Stream) Failure() *message.Failure { return s.failure }
 // Framed tells whether Fill added a message that Written has not told of.
 func (s *Stream) Framed() bool { return s.delivered != nil }
 
-// Written is Pump.Written: under at-least-once it returns the last message that was written, for whoever has the proof.
+// Written says that all that Fill framed so far is on its way to the client. Under auto a checkpoint may pass it now. Under
+// at-least-once that needs proof of receipt: the last message is returned, nil where nothing new was written, and whoever has
+// the proof tells the subscription. Under the others nobody needs to know.
 func (s *Stream) Written() *message.Message {
 	m := s.delivered
 	s.delivered = nil
 	return written(s.sub, s.level, m)
+}
+
+func written(sub connectors.Subscription, level qos.Level, m *message.Message) *message.Message {
+	switch {
+	case m == nil:
+	case level == qos.Auto:
+		sub.DeliveredThrough(m)
+	case level == qos.AtLeastOnce:
+		return m
+	}
+	return nil
 }

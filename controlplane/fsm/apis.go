@@ -90,10 +90,11 @@ func (c *change) deleteAPI(d *command.DeleteApi) (*command.Result, *command.Erro
 		}
 	}
 	c.state.release(a.Claims, a)
+	c.dropSubscriptions(a, "")
 	c.state.apis = c.state.apis.Delete(a.ID)
 	result := &command.Result{}
 	if a.Deployed != nil {
-		c.state.revision = c.state.index
+		c.touch(touchedAPI, a.ID)
 		result.Revision = c.state.index
 	}
 	return result, nil
@@ -108,7 +109,10 @@ func (c *change) deploy(d *command.Deploy) (*command.Result, *command.Error) {
 		return nil, refusal
 	}
 	if a.Started {
-		c.state.revision = c.state.index
+		c.touch(touchedAPI, a.ID)
+		if a.Deployed.Placed == c.state.index {
+			c.touch(touchedMembers, a.ID)
+		}
 	}
 	result := c.save(a)
 	result.Revision = a.Deployed.Revision
@@ -128,15 +132,26 @@ func (c *change) setDeployed(a *API, version uint64, definition []byte, label st
 	if version == 0 || len(definition) == 0 {
 		return refuse(command.Code_CODE_MALFORMED, nil, "deploy: the definition and the version it was composed from are required")
 	}
-	number := uint64(1)
+	number, placed := uint64(1), c.state.index
 	if a.Deployed != nil {
 		number = a.Deployed.Number + 1
+		if sameTags(a.Deployed.Tags, a.Tags) {
+			placed = a.Deployed.Placed
+		}
 	}
 	a.Deployed = &Deployed{
 		Definition: definition, Tags: a.Tags, Label: label, Number: number,
-		Revision: c.state.index, AtMS: c.state.atMS, Actor: c.cmd.GetActor(),
+		Revision: c.state.index, AtMS: c.state.atMS, Actor: c.cmd.GetActor(), Placed: placed,
 	}
 	return nil
+}
+
+// sameTags tells whether the tags are the same, in whatever order.
+func sameTags(a, b []string) bool {
+	a, b = slices.Clone(a), slices.Clone(b)
+	slices.Sort(a)
+	slices.Sort(b)
+	return slices.Equal(slices.Compact(a), slices.Compact(b))
 }
 
 func (c *change) setState(s *command.SetState) (*command.Result, *command.Error) {
@@ -162,7 +177,8 @@ func (c *change) setState(s *command.SetState) (*command.Result, *command.Error)
 		}
 	}
 	a.Started = started
-	c.state.revision = c.state.index
+	c.touch(touchedAPI, a.ID)
+	c.touch(touchedMembers, a.ID)
 	result := c.save(a)
 	result.Revision = c.state.index
 	return result, nil
@@ -177,7 +193,7 @@ func (c *change) start(a *API, s *command.SetState) *command.Error {
 		return refuse(command.Code_CODE_LIFECYCLE_INVALID, []string{"lifecycleState", a.Lifecycle}, "API [%s] is archived and cannot be started.", a.ID)
 	}
 	again := *a.Deployed
-	again.Revision = c.state.index
+	again.Revision, again.Placed = c.state.index, c.state.index
 	a.Deployed = &again
 	return nil
 }

@@ -93,6 +93,18 @@ func (c *change) apply() (*command.Result, *command.Error) {
 		return c.deploy(ch.Deploy)
 	case *command.Command_SetState:
 		return c.setState(ch.SetState)
+	case *command.Command_PutSubscription:
+		return c.putSubscription(ch.PutSubscription)
+	case *command.Command_MoveSubscription:
+		return c.moveSubscription(ch.MoveSubscription)
+	case *command.Command_FailSubscription:
+		return c.failSubscription(ch.FailSubscription)
+	case *command.Command_AddReplay:
+		return c.addReplay(ch.AddReplay)
+	case *command.Command_EndReplay:
+		return c.endReplay(ch.EndReplay)
+	case *command.Command_AssignReplay:
+		return c.assignReplay(ch.AssignReplay)
 	default:
 		return nil, refuse(command.Code_CODE_MALFORMED, nil, "the command names no change this version knows")
 	}

@@ -88,6 +88,18 @@ func entry(change any) *command.Command {
 		return &command.Command{Change: &command.Command_Deploy{Deploy: ch}}
 	case *command.SetState:
 		return &command.Command{Change: &command.Command_SetState{SetState: ch}}
+	case *command.PutSubscription:
+		return &command.Command{Change: &command.Command_PutSubscription{PutSubscription: ch}}
+	case *command.MoveSubscription:
+		return &command.Command{Change: &command.Command_MoveSubscription{MoveSubscription: ch}}
+	case *command.FailSubscription:
+		return &command.Command{Change: &command.Command_FailSubscription{FailSubscription: ch}}
+	case *command.AddReplay:
+		return &command.Command{Change: &command.Command_AddReplay{AddReplay: ch}}
+	case *command.AssignReplay:
+		return &command.Command{Change: &command.Command_AssignReplay{AssignReplay: ch}}
+	case *command.EndReplay:
+		return &command.Command{Change: &command.Command_EndReplay{EndReplay: ch}}
 	}
 	return &command.Command{}
 }

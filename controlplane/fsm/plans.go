@@ -44,12 +44,22 @@ func (c *change) movePlan(m *command.MovePlan) (*command.Result, *command.Error)
 		}
 		p := *a.Plans[i]
 		a.Plans[i] = &p
-		return c.move(&p, m.GetTo())
+		return c.moveWithSubscriptions(a, &p, m.GetTo())
 	})
 }
 
 func (c *change) deletePlan(d *command.DeletePlan) (*command.Result, *command.Error) {
 	return c.editPlan(d.GetApiId(), d.GetExpectVersion(), d.GetPlanId(), func(a *API, i int) *command.Error {
+		plan := a.Plans[i]
+		if plan.Served() {
+			for s := range c.state.SubscriptionsOf(a.ID) {
+				if s.Plan == plan.ID && s.open() {
+					return refuse(command.Code_CODE_PLAN_NOT_DELETABLE, []string{"plan", plan.ID, "subscription", s.ID},
+						"Plan [%s] has subscriptions: close it, which closes them, then delete it", plan.ID)
+				}
+			}
+		}
+		c.dropSubscriptions(a, plan.ID)
 		a.Plans = slices.Delete(a.Plans, i, i+1)
 		return nil
 	})
@@ -92,7 +102,7 @@ func (c *change) putPlans(a *API, in []*command.Plan, closeOthers bool) *command
 		if closeOthers && !named[p.ID] && p.Status != closed {
 			other := *p
 			a.Plans[i] = &other
-			if refusal := c.move(&other, closed); refusal != nil {
+			if refusal := c.moveWithSubscriptions(a, &other, closed); refusal != nil {
 				return refusal
 			}
 		}
@@ -132,9 +142,17 @@ func (c *change) putOne(a *API, in *command.Plan) *command.Error {
 	}
 	a.Plans[i] = p
 	if to := in.GetStatus(); to != command.PlanStatus_PLAN_STATUS_UNSPECIFIED && to != p.Status {
-		return c.move(p, to)
+		return c.moveWithSubscriptions(a, p, to)
 	}
 	return nil
+}
+
+// moveWithSubscriptions moves a plan of a; closing it closes its subscriptions (spec 7.3).
+func (c *change) moveWithSubscriptions(a *API, p *Plan, to command.PlanStatus) *command.Error {
+	if refusal := c.move(p, to); refusal != nil || to != closed {
+		return refusal
+	}
+	return c.closeSubscriptions(a.ID, p.ID)
 }
 
 // enter gives a new plan its first status, passing through those before it.

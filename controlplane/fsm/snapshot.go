@@ -44,10 +44,15 @@ func (s *Snapshot) Write(w io.Writer) error {
 	for a := range s.state.APIs {
 		rw.put(&command.Record{Piece: &command.Record_Api{Api: encodeAPI(a)}})
 	}
+	for sub := range s.state.Subscriptions {
+		rw.put(&command.Record{Piece: &command.Record_Subscription{Subscription: encodeSubscription(sub)}})
+	}
 	for _, r := range s.recent {
 		rw.put(&command.Record{Piece: &command.Record_Request{Request: &command.Request{Id: r.id, AtMs: r.atMS, Result: r.result}}})
 	}
-	rw.put(&command.Record{Piece: &command.Record_End{End: &command.End{Apis: uint64(s.state.Len()), Requests: uint64(len(s.recent))}}})
+	rw.put(&command.Record{Piece: &command.Record_End{End: &command.End{
+		Apis: uint64(s.state.Len()), Subscriptions: uint64(s.state.subscriptions.Len()), Requests: uint64(len(s.recent)), //nolint:gosec // a length
+	}}})
 	if rw.err == nil {
 		rw.err = rw.w.Flush()
 	}
@@ -95,6 +100,7 @@ func (f *FSM) Restore(r io.Reader) error {
 	}
 	b := &builder{state: empty(), recent: newRequests()}
 	b.state.index, b.state.revision, b.state.atMS, b.state.rejected = h.GetIndex(), h.GetRevision(), h.GetAtMs(), h.GetRejected()
+	b.state.touched.floor = h.GetRevision()
 	for {
 		rec, err := in.next()
 		if err != nil {
@@ -132,6 +138,8 @@ func (b *builder) add(rec *command.Record) (done bool, err error) {
 		for _, c := range a.Claims {
 			b.state.claims = b.state.claims.Set(c.key(a), a.ID)
 		}
+	case *command.Record_Subscription:
+		return false, b.addSubscription(decodeSubscription(piece.Subscription))
 	case *command.Record_Request:
 		r := piece.Request
 		if r.GetId() == "" || r.GetResult() == nil || len(b.recent.queue) >= rememberMax {
@@ -140,7 +148,8 @@ func (b *builder) add(rec *command.Record) (done bool, err error) {
 		b.recent.queue = append(b.recent.queue, request{id: r.GetId(), atMS: r.GetAtMs(), result: r.GetResult()})
 		b.recent.byID[r.GetId()] = r.GetResult()
 	case *command.Record_End:
-		if piece.End.GetApis() != uint64(b.state.Len()) || piece.End.GetRequests() != uint64(len(b.recent.queue)) {
+		if piece.End.GetApis() != uint64(b.state.Len()) || piece.End.GetRequests() != uint64(len(b.recent.queue)) ||
+			piece.End.GetSubscriptions() != uint64(b.state.subscriptions.Len()) {
 			return false, fmt.Errorf("%w: records are missing", ErrSnapshot)
 		}
 		return true, nil
@@ -148,6 +157,19 @@ func (b *builder) add(rec *command.Record) (done bool, err error) {
 		return false, fmt.Errorf("%w: unknown record", ErrSnapshot)
 	}
 	return false, nil
+}
+
+func (b *builder) addSubscription(s *Subscription) error {
+	if s.ID == "" || b.state.Subscription(s.ID) != nil || b.state.API(s.API) == nil {
+		return fmt.Errorf("%w: subscription %q stands twice, or has no id or no API", ErrSnapshot, s.ID)
+	}
+	b.state.subscriptions = b.state.subscriptions.Set(s.ID, s)
+	b.state.members = b.state.members.Set(memberKey(s.API, s.ID), s.ID)
+	b.state.noteReplays(s)
+	if key := s.taken(); key != "" {
+		b.state.subscribers = b.state.subscribers.Set(key, s.ID)
+	}
+	return nil
 }
 
 // recordReader reads records, with every length checked before it is believed.

@@ -3,6 +3,7 @@ package fsm
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -17,7 +18,10 @@ var update = flag.Bool("update", false, "write the snapshot of this format to te
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // sample leads to a state with everything a snapshot can hold.
-func sample(t testing.TB) *FSM {
+func sample(t testing.TB) *FSM { return sampleOf(t, command.Format) }
+
+// sampleOf leads to a state with everything a snapshot of the format can hold.
+func sampleOf(t testing.TB, format int) *FSM {
 	l := newLog(t)
 	c := create("orders", "/orders/")
 	c.CrossId, c.Tags, c.Visibility, c.LifecycleState = "cross", []string{"eu"}, "PUBLIC", LifecyclePublished
@@ -28,9 +32,32 @@ func sample(t testing.TB) *FSM {
 	kafka := create("kafka")
 	kafka.Claims = []*command.Claim{{Kind: command.Claim_KIND_KAFKA, Host: "orders.kafka.local"}}
 	l.must(kafka)
+	if format >= 2 {
+		sampleSubscriptions(l)
+	}
 	l.refused(command.Code_CODE_API_EXISTS, create("kafka"))
 	l.fsm.Apply(l.index+1, []byte("garbage"))
 	return l.fsm
+}
+
+func sampleSubscriptions(l *log) {
+	l.must(&command.PutPlan{ApiId: "orders", Create: true, Plan: pushPlan("push", published)})
+	for _, id := range []string{"s-failed", "s-paused", "s-pending"} {
+		p := subscribe(id, "orders", "push")
+		p.Accept, p.Application, p.Origin, p.Request = id != "s-pending", id, "KUBERNETES", "please"
+		p.Metadata = map[string]string{"team": "a", "area": "b"}
+		p.StartingAtMs, p.EndingAtMs = 5, 9_000_000_000_000
+		l.must(p)
+	}
+	l.must(&command.AddReplay{SubscriptionId: "s-failed", ReplayId: "r1", From: "earliest", Until: "@2026-11-22T10:00:00Z"})
+	l.must(&command.AssignReplay{SubscriptionId: "s-failed", ReplayId: "r1", Worker: "w"})
+	l.must(&command.EndReplay{SubscriptionId: "s-failed", ReplayId: "r1", Worker: "w", Error: "gone"})
+	l.must(&command.FailSubscription{SubscriptionId: "s-failed", Revision: l.index, Cause: "401 from https://example.com"})
+	l.must(move("s-paused", command.SubscriptionMove_SUBSCRIPTION_MOVE_PAUSE))
+	l.must(move("s-paused", command.SubscriptionMove_SUBSCRIPTION_MOVE_STOP))
+	r := move("s-pending", command.SubscriptionMove_SUBSCRIPTION_MOVE_REJECT)
+	r.Reason = "no"
+	l.must(r)
 }
 
 // TestRestore_EveryFormat restores a snapshot of every format there ever was, one file each.
@@ -40,7 +67,7 @@ func TestRestore_EveryFormat(t *testing.T) {
 	if err := sample(t).Snapshot().Write(&now); err != nil {
 		t.Fatal(err)
 	}
-	current := filepath.Join("testdata", "snapshot", "format-1.bin")
+	current := filepath.Join("testdata", "snapshot", fmt.Sprintf("format-%d.bin", command.Format))
 	if *update {
 		if err := os.WriteFile(current, now.Bytes(), 0o600); err != nil {
 			t.Fatal(err)
@@ -50,7 +77,11 @@ func TestRestore_EveryFormat(t *testing.T) {
 	if err != nil || len(files) != command.Format {
 		t.Fatalf("%d snapshots for %d formats (%v)", len(files), command.Format, err)
 	}
-	for _, file := range files {
+	for i, file := range files {
+		now.Reset()
+		if err := sampleOf(t, i+1).Snapshot().Write(&now); err != nil {
+			t.Fatal(err)
+		}
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -89,7 +120,8 @@ func TestRestore_RefusesDamage(t *testing.T) {
 
 // FuzzApply feeds entries as a damaged log would.
 func FuzzApply(f *testing.F) {
-	for _, change := range []any{create("a", "/a/"), start("a"), stop("a"), &command.MovePlan{ApiId: "a", PlanId: "p", To: published}, &command.DeleteApi{ApiId: "a"}} {
+	for _, change := range []any{create("a", "/a/"), start("a"), stop("a"), &command.MovePlan{ApiId: "a", PlanId: "p", To: published}, &command.DeleteApi{ApiId: "a"},
+		subscribe("s", "orders", "push"), move("s-paused", command.SubscriptionMove_SUBSCRIPTION_MOVE_START), &command.EndReplay{SubscriptionId: "s-failed", ReplayId: "r1"}} {
 		b, err := command.Marshal(entry(change))
 		if err != nil {
 			f.Fatal(err)

@@ -15,7 +15,14 @@ type State struct {
 	rejected uint64
 	apis     *immutable.SortedMap[string, *API]   // id -> record
 	claims   *immutable.SortedMap[string, string] // Claim.key -> id of the API that holds it
-	next     chan struct{}                        // closed when a later state is published
+
+	subscriptions *immutable.SortedMap[string, *Subscription] // id -> record
+	members       *immutable.SortedMap[string, string]        // API's id and subscription's, memberKey -> subscription's id
+	subscribers   *immutable.SortedMap[string, string]        // Subscription.taken -> id of the open subscription that holds it
+	replaying     *immutable.SortedMap[string, string]        // id -> id of the subscriptions that have a running replay
+
+	touched touches
+	next    chan struct{} // closed when a later state is published
 }
 
 // Lifecycle states of an API (spec 8.1).
@@ -67,6 +74,14 @@ type Plan struct {
 	ClosedAtMS    int64 // 0: not closed
 }
 
+// Secures reports whether the plan's security is of this kind; push and subscription stand for none (spec 7.2).
+func (p *Plan) Secures(kind string) bool {
+	if kind == "push" || kind == "subscription" {
+		return p.Security == ""
+	}
+	return p.Security == kind
+}
+
 // Served reports whether workers serve the plan.
 func (p *Plan) Served() bool {
 	return p.Status == command.PlanStatus_PLAN_STATUS_PUBLISHED || p.Status == command.PlanStatus_PLAN_STATUS_DEPRECATED
@@ -81,6 +96,9 @@ type Deployed struct {
 	Revision   uint64 // raft index of the deployment, or of the start that put it back
 	AtMS       int64
 	Actor      string
+	// Placed is the raft index since when the API is served where it is now: of its last start, or of the deployment that
+	// gave it other tags. Its subscriptions follow it there.
+	Placed uint64
 }
 
 // Index is the raft index of the last command applied.
@@ -150,6 +168,12 @@ func empty() *State {
 	return &State{
 		apis:   immutable.NewSortedMap[string, *API](nil),
 		claims: immutable.NewSortedMap[string, string](nil),
-		next:   make(chan struct{}),
+
+		subscriptions: immutable.NewSortedMap[string, *Subscription](nil),
+		members:       immutable.NewSortedMap[string, string](nil),
+		subscribers:   immutable.NewSortedMap[string, string](nil),
+		replaying:     immutable.NewSortedMap[string, string](nil),
+
+		next: make(chan struct{}),
 	}
 }

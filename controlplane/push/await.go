@@ -89,7 +89,7 @@ func (p *Pusher) Status(apiID string, revision uint64) Outcome {
 
 // outcome judges every live worker; known says whether this node's index has reached the revision.
 func (p *Pusher) outcome(v view, apiID string, revision uint64) (out Outcome, known bool) {
-	target := p.index.target(apiID)
+	target := p.index.target(Key{Item: wire.ItemAPI, ID: apiID})
 	out = Outcome{APIID: apiID, Revision: revision, Removed: target.removed}
 	if target.refused != nil {
 		out.Failures = append(out.Failures, Failure{
@@ -121,7 +121,7 @@ func (p *Pusher) outcome(v view, apiID string, revision uint64) (out Outcome, kn
 	return out, known
 }
 
-// target is what the index knows of an API.
+// target is what the index knows of an API or a subscription.
 type target struct {
 	at       wire.At // the index's own position
 	removed  bool
@@ -131,17 +131,17 @@ type target struct {
 	streams  []wire.Stream // that carry it, or did before its removal; nil when that is forgotten
 }
 
-func (x *index) target(apiID string) target {
+func (x *index) target(key Key) target {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	t := target{at: x.at, refused: x.refused[apiID]}
-	if e := x.apis[apiID]; e != nil {
+	t := target{at: x.at, refused: x.refused[key]}
+	if e := x.items[key]; e != nil {
 		t.revision, t.tags, t.streams = e.deployment.GetRevision(), e.deployment.GetTags(), e.streams
 		return t
 	}
 	t.removed = true
 	for _, r := range slices.Backward(x.removals) {
-		if r.apiID == apiID {
+		if r.key == key {
 			t.revision, t.streams = r.at.Revision, r.streams
 			break
 		}
@@ -156,7 +156,7 @@ func (x *index) changed() <-chan struct{} {
 	return x.moved
 }
 
-// concerns tells whether the worker should serve the API, or should have removed it.
+// concerns tells whether the worker should serve it, or should have removed it.
 func (t target) concerns(w *tracked) bool {
 	if !t.removed {
 		return w.selector.Match(t.tags)
@@ -171,7 +171,7 @@ func (t target) concerns(w *tracked) bool {
 func (w *tracked) reached(t target, goal wire.At) bool {
 	some, all := false, true
 	for _, s := range w.Streams {
-		if t.streams != nil && !slices.Contains(t.streams, s.Stream) {
+		if s.Stream.Item() != wire.ItemAPI || t.streams != nil && !slices.Contains(t.streams, s.Stream) {
 			continue
 		}
 		if s.Applied.Before(goal) {

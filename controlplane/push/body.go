@@ -32,10 +32,10 @@ func (c content) records() iter.Seq[*wire.Record] {
 
 func (d departure) record() *wire.Record {
 	if d.now == nil {
-		return &wire.Record{Piece: &wire.Record_Removed{Removed: d.apiID}}
+		return &wire.Record{Piece: &wire.Record_Removed{Removed: d.id}}
 	}
 	return &wire.Record{Piece: &wire.Record_Moved{Moved: &wire.Moved{
-		ApiId: d.apiID, Revision: d.now.deployment.GetRevision(), Tags: d.now.deployment.GetTags(),
+		ApiId: d.id, Revision: d.now.deployment.GetRevision(), Tags: d.now.deployment.GetTags(),
 	}}}
 }
 

@@ -28,7 +28,7 @@ const (
 	minHeartbeat  = 10 * time.Millisecond
 	maxHeartbeat  = time.Minute
 	answerers     = 4                // goroutines that answer; more than the cores of a small machine gains nothing
-	queueMessages = 4_096            // asks, chunk asks and statuses that wait; NATS drops what comes above
+	queueMessages = 4_096            // asks, chunk asks, statuses and answers that wait; NATS drops what comes above
 	liveBeats     = 3                // a worker is live this many of its periods after its last status
 	forgetAfter   = 10 * time.Minute // a worker that is not live is listed this long
 	maxWorkers    = 10_000           // workers that are listed
@@ -92,6 +92,8 @@ type Pusher struct {
 	slots   *slots
 	tracker *tracker
 	metrics *metrics
+
+	requests *requests
 }
 
 // New returns a pusher that speaks over nc, which the caller closes after Run has returned.
@@ -110,6 +112,7 @@ func New(cfg Config, nc *nats.Conn, src Source) (*Pusher, error) {
 	p := &Pusher{
 		cfg: cfg, log: cfg.Log, nc: nc, src: src, signer: signer, codec: codec,
 		index: newIndex(), bodies: newBodies(), slots: newSlots(cfg.Transfers), tracker: newTracker(cfg.Settle),
+		requests: newRequests(),
 	}
 	if p.metrics, err = newMetrics(cfg.Meter, p); err != nil {
 		return nil, fmt.Errorf("push: register metrics: %w", err)
@@ -123,7 +126,8 @@ func (p *Pusher) Run(ctx context.Context) error {
 	asks := make(chan *nats.Msg, queueMessages)
 	chunks := make(chan *nats.Msg, queueMessages)
 	statuses := make(chan *nats.Msg, queueMessages)
-	subs, err := p.subscribe(asks, chunks, statuses)
+	replies := make(chan *nats.Msg, queueMessages)
+	subs, err := p.subscribe(asks, chunks, statuses, replies)
 	defer func() {
 		for _, s := range subs {
 			_ = s.Unsubscribe() // the connection may be closed already
@@ -138,12 +142,13 @@ func (p *Pusher) Run(ctx context.Context) error {
 		wg.Go(func() { p.answerLoop(ctx, asks, chunks) })
 	}
 	wg.Go(func() { p.statusLoop(ctx, statuses) })
+	wg.Go(func() { p.replyLoop(ctx, replies) })
 	p.publishLoop(ctx)
 	wg.Wait()
 	return nil
 }
 
-func (p *Pusher) subscribe(asks, chunks, statuses chan *nats.Msg) ([]*nats.Subscription, error) {
+func (p *Pusher) subscribe(asks, chunks, statuses, replies chan *nats.Msg) ([]*nats.Subscription, error) {
 	var subs []*nats.Subscription
 	for _, want := range []func() (*nats.Subscription, error){
 		func() (*nats.Subscription, error) { return p.nc.ChanQueueSubscribe(wire.AskPattern(), askQueue, asks) },
@@ -151,6 +156,9 @@ func (p *Pusher) subscribe(asks, chunks, statuses chan *nats.Msg) ([]*nats.Subsc
 			return p.nc.ChanSubscribe(wire.ChunkPattern(p.cfg.Node), chunks)
 		},
 		func() (*nats.Subscription, error) { return p.nc.ChanSubscribe(wire.StatusPattern(), statuses) },
+		func() (*nats.Subscription, error) {
+			return p.nc.ChanSubscribe(wire.ReplyPattern(p.cfg.Node), replies)
+		},
 	} {
 		s, err := want()
 		if err != nil {

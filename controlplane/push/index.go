@@ -9,11 +9,12 @@ import (
 )
 
 // maxRemovals bounds the tombstones that are remembered; a worker that is further behind gets a manifest instead of
-// a delta. 4,096 of them are under 1 MiB.
-const maxRemovals = 4_096
+// a delta. 16,384 of them are some 2 MiB: what a busy API loses in subscriptions while a worker is cut off.
+const maxRemovals = 16_384
 
 // entry is one deployment in the index. It is immutable.
 type entry struct {
+	key        Key
 	deployment *wire.Deployment
 	definition wire.Digest
 	hash       wire.Digest
@@ -21,27 +22,29 @@ type entry struct {
 	since      wire.At // where this index first saw it: at or after its revision
 }
 
-// removal is the tombstone of an API in some streams.
+// removal is the tombstone of what was deployed in some streams.
 type removal struct {
-	apiID   string
+	key     Key
 	streams []wire.Stream
 	at      wire.At // where this index first saw it: at or after the change
 }
 
-// streamState is one stream's members and their digest.
+// streamState is one stream's members by id and their digest.
 type streamState struct {
 	entries map[string]*entry
 	digest  wire.Digest
+	changed wire.At // the last step that changed it, or the first that this index saw
 }
 
-// departure is an API that left a stream, and what it is deployed as elsewhere; nil when it is not.
+// departure is what left a stream, and as what it is deployed elsewhere; nil when it is not.
 type departure struct {
-	apiID string
-	now   *entry
+	id  string
+	now *entry
 }
 
 // streamChanges is what one step of the index did to a stream.
 type streamChanges struct {
+	prev    wire.At // the stream did not change from here up to this step
 	changed []*entry
 	left    []departure
 }
@@ -52,28 +55,29 @@ type index struct {
 	mu sync.RWMutex
 	// guards the following
 	at       wire.At
+	base     wire.At // the first position that this index saw
 	floor    wire.At // changes after it are all known
 	loaded   bool
-	apis     map[string]*entry
+	items    map[Key]*entry
 	streams  map[wire.Stream]*streamState
-	removals []removal        // oldest first
-	refused  map[string]error // deployments that cannot be sent
-	moved    chan struct{}    // closed at the next advance
+	removals []removal     // oldest first
+	refused  map[Key]error // deployments that cannot be sent
+	moved    chan struct{} // closed at the next advance
 }
 
 func newIndex() *index {
 	return &index{
-		apis:    map[string]*entry{},
+		items:   map[Key]*entry{},
 		streams: map[wire.Stream]*streamState{},
-		refused: map[string]error{},
+		refused: map[Key]error{},
 		moved:   make(chan struct{}),
 	}
 }
 
-// advance takes the source's news in and returns what changed in each stream, and where they stood before.
-func (x *index) advance(src Source) (prev, at wire.At, changes map[wire.Stream]*streamChanges) {
+// advance takes the source's news in and returns what changed in each stream.
+func (x *index) advance(src Source) (at wire.At, changes map[wire.Stream]*streamChanges) {
 	// Only this goroutine writes, so reading without the lock is safe here.
-	prev = x.at
+	prev := x.at
 	delta, ok := Changes{}, false
 	if inc, is := src.(Incremental); is && x.loaded {
 		delta, ok = inc.Since(prev)
@@ -81,34 +85,34 @@ func (x *index) advance(src Source) (prev, at wire.At, changes map[wire.Stream]*
 	if !ok {
 		snap := src.Snapshot()
 		if !snap.Loaded || (x.loaded && snap.At.Compare(prev) <= 0) {
-			return prev, prev, nil
+			return prev, nil
 		}
 		delta = x.diff(snap)
 	}
 	if ok && delta.At.Compare(prev) <= 0 {
-		return prev, prev, nil
+		return prev, nil
 	}
-	return prev, delta.At, x.apply(delta)
+	return delta.At, x.apply(delta)
 }
 
 // diff says what leads from the index to the snapshot.
 func (x *index) diff(snap Snapshot) Changes {
 	delta := Changes{At: snap.At}
-	seen := make(map[string]struct{}, len(snap.Deployments))
+	seen := make(map[Key]struct{}, len(snap.Deployments))
 	for _, d := range snap.Deployments {
-		seen[d.APIID] = struct{}{}
-		if e := x.apis[d.APIID]; e == nil || e.deployment.GetRevision() != d.Revision {
+		seen[d.Key] = struct{}{}
+		if e := x.items[d.Key]; e == nil || e.deployment.GetRevision() != d.Revision {
 			delta.Changed = append(delta.Changed, d)
 		}
 	}
-	for id := range x.apis {
-		if _, ok := seen[id]; !ok {
-			delta.Removed = append(delta.Removed, id)
+	for key := range x.items {
+		if _, ok := seen[key]; !ok {
+			delta.Removed = append(delta.Removed, key)
 		}
 	}
-	for id := range x.refused {
-		if _, ok := seen[id]; !ok {
-			delta.Removed = append(delta.Removed, id)
+	for key := range x.refused {
+		if _, ok := seen[key]; !ok {
+			delta.Removed = append(delta.Removed, key)
 		}
 	}
 	return delta
@@ -124,23 +128,24 @@ func (x *index) apply(delta Changes) map[wire.Stream]*streamChanges {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	out := map[wire.Stream]*streamChanges{}
-	for _, id := range delta.Removed {
-		x.remove(id, nil, delta.At, out)
-		delete(x.refused, id)
+	for _, key := range delta.Removed {
+		x.remove(key, nil, delta.At, out)
+		delete(x.refused, key)
 	}
 	for i, e := range made {
-		id := delta.Changed[i].APIID
-		delete(x.refused, id)
+		key := delta.Changed[i].Key
+		delete(x.refused, key)
 		if errs[i] != nil { // out of the streams, not left at what it was: each node must come to the same digest
-			x.remove(id, nil, delta.At, out)
-			x.refused[id] = errs[i]
+			x.remove(key, nil, delta.At, out)
+			x.refused[key] = errs[i]
 			continue
 		}
 		x.put(e, delta.At, out)
 	}
 	if !x.loaded || delta.At.Epoch != x.at.Epoch {
-		x.floor, x.removals = delta.At, nil
+		x.base, x.floor, x.removals = delta.At, delta.At, nil
 	}
+	x.stamp(delta.At, out)
 	x.trim()
 	x.at, x.loaded = delta.At, true
 	close(x.moved)
@@ -148,43 +153,57 @@ func (x *index) apply(delta Changes) map[wire.Stream]*streamChanges {
 	return out
 }
 
+// stamp notes which streams changed in this step, and since when they had not. A stream that changes seldom, while others
+// change often, then leads on for a worker from where it was last heard of: no gap is seen where nothing was missed. The
+// lock is held.
+func (x *index) stamp(at wire.At, out map[wire.Stream]*streamChanges) {
+	for name, c := range out {
+		s := x.streams[name]
+		c.prev = s.changed
+		if s.changed.Epoch != at.Epoch || s.changed.Before(x.base) {
+			c.prev = x.at // what was between is not known here
+		}
+		s.changed = at
+	}
+}
+
 func newEntry(d Deployment, at wire.At) (*entry, error) {
 	e := &entry{
-		deployment: &wire.Deployment{ApiId: d.APIID, Revision: d.Revision, Tags: d.Tags, Definition: d.Definition},
-		streams:    wire.StreamsOf(d.Tags),
+		key:        d.Key,
+		deployment: &wire.Deployment{ApiId: d.ID, Revision: d.Revision, Tags: d.Tags, Definition: d.Definition},
+		streams:    wire.StreamsOf(d.Item, d.Tags),
 		since:      at,
 	}
 	if err := wire.CheckDeployment(e.deployment); err != nil {
 		return nil, err
 	}
 	e.definition = wire.HashDefinition(d.Definition)
-	e.hash = wire.HashEntry(d.APIID, d.Revision, e.definition)
+	e.hash = wire.HashEntry(d.ID, d.Revision, e.definition)
 	return e, nil
 }
 
 // put enters e in its streams and removes its predecessor from the others. The lock is held.
 func (x *index) put(e *entry, at wire.At, out map[wire.Stream]*streamChanges) {
-	id := e.deployment.GetApiId()
-	x.remove(id, e, at, out)
+	x.remove(e.key, e, at, out)
 	for _, name := range e.streams {
 		s := x.streams[name]
 		if s == nil {
-			s = &streamState{entries: map[string]*entry{}}
+			s = &streamState{entries: map[string]*entry{}, changed: x.base} // it was empty from there on
 			x.streams[name] = s
 		}
-		if old := s.entries[id]; old != nil {
+		if old := s.entries[e.key.ID]; old != nil {
 			s.digest = s.digest.Sub(old.hash)
 		}
-		s.entries[id] = e
+		s.entries[e.key.ID] = e
 		s.digest = s.digest.Add(e.hash)
 		changesOf(out, name).changed = append(changesOf(out, name).changed, e)
 	}
-	x.apis[id] = e
+	x.items[e.key] = e
 }
 
-// remove takes the API out of its streams, but for those of what follows it, if anything does. The lock is held.
-func (x *index) remove(id string, next *entry, at wire.At, out map[wire.Stream]*streamChanges) {
-	old := x.apis[id]
+// remove takes what is deployed out of its streams, but for those of what follows it, if anything does. The lock is held.
+func (x *index) remove(key Key, next *entry, at wire.At, out map[wire.Stream]*streamChanges) {
+	old := x.items[key]
 	if old == nil {
 		return
 	}
@@ -195,15 +214,15 @@ func (x *index) remove(id string, next *entry, at wire.At, out map[wire.Stream]*
 		}
 		s := x.streams[name]
 		s.digest = s.digest.Sub(old.hash)
-		delete(s.entries, id)
+		delete(s.entries, key.ID)
 		gone = append(gone, name)
-		changesOf(out, name).left = append(changesOf(out, name).left, departure{apiID: id, now: next})
+		changesOf(out, name).left = append(changesOf(out, name).left, departure{id: key.ID, now: next})
 	}
 	if len(gone) > 0 {
-		x.removals = append(x.removals, removal{apiID: id, streams: gone, at: at})
+		x.removals = append(x.removals, removal{key: key, streams: gone, at: at})
 	}
 	if next == nil {
-		delete(x.apis, id)
+		delete(x.items, key)
 	}
 }
 
@@ -231,7 +250,7 @@ func (x *index) position() (wire.At, bool) {
 	return x.at, x.loaded
 }
 
-// summary is a stream's position, digest and size. A stream that no API belongs to is empty, not unknown.
+// summary is a stream's position, digest and size. A stream that nothing belongs to is empty, not unknown.
 func (x *index) summary(name wire.Stream) (wire.At, wire.Digest, int) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -303,14 +322,14 @@ func (x *index) since(name wire.Stream, have wire.At, want []string) (content, b
 		if !have.Before(r.at) {
 			break
 		}
-		if slices.Contains(r.streams, name) && !x.member(name, r.apiID) {
-			c.left = append(c.left, departure{apiID: r.apiID, now: x.apis[r.apiID]})
+		if slices.Contains(r.streams, name) && !x.member(name, r.key.ID) {
+			c.left = append(c.left, departure{id: r.key.ID, now: x.items[r.key]})
 		}
 	}
 	return c, true
 }
 
-// member tells whether the API is in the stream. A lock is held.
+// member tells whether an id is in the stream. A lock is held.
 func (x *index) member(name wire.Stream, id string) bool {
 	s := x.streams[name]
 	return s != nil && s.entries[id] != nil

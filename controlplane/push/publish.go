@@ -30,9 +30,9 @@ func (p *Pusher) publishLoop(ctx context.Context) {
 			p.tracker.expire(time.Now())
 		}
 		lead := p.src.Leader()
-		prev, at, changes := p.index.advance(p.src)
+		at, changes := p.index.advance(p.src)
 		if _, loaded := p.index.position(); loaded && lead.Leader {
-			p.pushAll(ctx, prev, at, lead.Term, changes)
+			p.pushAll(ctx, at, lead.Term, changes)
 			if due || lead != led { // what the last leader did not come to publish is noticed by the digest
 				p.heartbeats(ctx, lead.Term)
 			}
@@ -45,16 +45,16 @@ func (p *Pusher) publishLoop(ctx context.Context) {
 }
 
 // pushAll publishes one step of the index. Streams are independent; within one, pushes are in revision order.
-func (p *Pusher) pushAll(ctx context.Context, prev, at wire.At, term uint64, changes map[wire.Stream]*streamChanges) {
+func (p *Pusher) pushAll(ctx context.Context, at wire.At, term uint64, changes map[wire.Stream]*streamChanges) {
 	for _, name := range slices.Sorted(maps.Keys(changes)) {
-		msg := p.newPush(name, prev, at, term, changes[name])
+		msg := p.newPush(name, at, term, changes[name])
 		p.publish(ctx, wire.KindPush, name, wire.RevisionSubject(name), msg)
 	}
 }
 
-func (p *Pusher) newPush(name wire.Stream, prev, at wire.At, term uint64, c *streamChanges) *wire.Push {
+func (p *Pusher) newPush(name wire.Stream, at wire.At, term uint64, c *streamChanges) *wire.Push {
 	_, digest, _ := p.index.summary(name)
-	msg := &wire.Push{V: wire.Version, Prev: prev.Position(), Position: at.Position(), Term: term, Digest: digest[:]}
+	msg := &wire.Push{V: wire.Version, Prev: c.prev.Position(), Position: at.Position(), Term: term, Digest: digest[:]}
 	slices.SortStableFunc(c.changed, func(a, b *entry) int {
 		return cmp.Compare(a.deployment.GetRevision(), b.deployment.GetRevision())
 	})
@@ -73,13 +73,13 @@ func (p *Pusher) newPush(name wire.Stream, prev, at wire.At, term uint64, c *str
 // heartbeats says, for each stream that there is or that a worker follows, where it stands.
 func (p *Pusher) heartbeats(ctx context.Context, term uint64) {
 	names := append(p.index.names(), p.tracker.streams()...)
-	names = append(names, wire.Everything)
+	names = append(names, wire.Everything, wire.Everything.Of(wire.ItemSubscription))
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
 		at, digest, n := p.index.summary(name)
 		p.publish(ctx, wire.KindHeartbeat, name, wire.HeartbeatSubject(name), &wire.Heartbeat{
 			V: wire.Version, Position: at.Position(), Term: term, Digest: digest[:], Node: p.cfg.Node,
-			IntervalMs: uint32(p.cfg.Heartbeat.Milliseconds()), Apis: uint32(n), //nolint:gosec // bounded by complete and MaxAPIs
+			IntervalMs: uint32(p.cfg.Heartbeat.Milliseconds()), Apis: uint32(n), //nolint:gosec // bounded by complete and MaxItems
 		})
 	}
 }

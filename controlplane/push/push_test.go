@@ -30,18 +30,18 @@ type fakeIncremental struct{ *fake }
 
 func (f fakeIncremental) Since(at wire.At) (Changes, bool) {
 	out := Changes{At: f.snap.At}
-	changed, removed := map[string]Deployment{}, map[string]bool{}
+	changed, removed := map[Key]Deployment{}, map[Key]bool{}
 	for _, c := range f.log {
 		if !at.Before(c.At) {
 			continue
 		}
 		for _, d := range c.Changed {
-			changed[d.APIID] = d
-			delete(removed, d.APIID)
+			changed[d.Key] = d
+			delete(removed, d.Key)
 		}
-		for _, id := range c.Removed {
-			delete(changed, id)
-			removed[id] = true
+		for _, key := range c.Removed {
+			delete(changed, key)
+			removed[key] = true
 		}
 	}
 	out.Changed, out.Removed = slices.Collect(maps.Values(changed)), slices.Collect(maps.Keys(removed))
@@ -53,7 +53,7 @@ func (f fakeIncremental) Since(at wire.At) (Changes, bool) {
 func TestIndex_SameOnEveryNode(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		src := &fake{snap: Snapshot{Loaded: true}}
-		state := map[string]Deployment{}
+		state := map[Key]Deployment{}
 		every, some, told := newIndex(), newIndex(), newIndex()
 		every.advance(src)
 		told.advance(fakeIncremental{src})
@@ -61,14 +61,15 @@ func TestIndex_SameOnEveryNode(t *testing.T) {
 		history = append(history, streamsOf(state))
 		for rev := uint64(1); rev <= uint64(rapid.IntRange(1, 30).Draw(t, "steps")); rev++ {
 			id := rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "id")
+			key := Key{rapid.SampledFrom([]wire.Item{wire.ItemAPI, wire.ItemSubscription}).Draw(t, "item"), id}
 			change := Changes{At: wire.At{Revision: rev}}
 			if rapid.Bool().Draw(t, "remove") {
-				delete(state, id)
-				change.Removed = []string{id}
+				delete(state, key)
+				change.Removed = []Key{key}
 			} else {
 				tags := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"x", "y"}), 0, 2, rapid.ID[string]).Draw(t, "tags")
-				state[id] = Deployment{APIID: id, Revision: rev, Tags: tags, Definition: []byte(fmt.Sprint(rev))}
-				change.Changed = []Deployment{state[id]}
+				state[key] = Deployment{Key: key, Revision: rev, Tags: tags, Definition: []byte(fmt.Sprint(rev))}
+				change.Changed = []Deployment{state[key]}
 			}
 			src.snap = Snapshot{At: change.At, Deployments: slices.Collect(maps.Values(state)), Loaded: true}
 			src.log = append(src.log, change)
@@ -82,7 +83,7 @@ func TestIndex_SameOnEveryNode(t *testing.T) {
 		some.advance(src)
 		fresh := newIndex()
 		fresh.advance(src)
-		for _, name := range []wire.Stream{wire.Everything, "x", "y"} {
+		for _, name := range []wire.Stream{wire.Everything, "x", "y", "_sub-_all", "_sub-x", "_sub-y"} {
 			at, digest, n := fresh.summary(name)
 			for _, x := range []*index{every, some, told} {
 				if a, d, m := x.summary(name); a != at || d != digest || m != n {
@@ -96,14 +97,14 @@ func TestIndex_SameOnEveryNode(t *testing.T) {
 	})
 }
 
-func streamsOf(state map[string]Deployment) map[wire.Stream]map[string]uint64 {
+func streamsOf(state map[Key]Deployment) map[wire.Stream]map[string]uint64 {
 	out := map[wire.Stream]map[string]uint64{}
-	for id, d := range state {
-		for _, s := range wire.StreamsOf(d.Tags) {
+	for key, d := range state {
+		for _, s := range wire.StreamsOf(key.Item, d.Tags) {
 			if out[s] == nil {
 				out[s] = map[string]uint64{}
 			}
-			out[s][id] = d.Revision
+			out[s][key.ID] = d.Revision
 		}
 	}
 	return out
@@ -119,7 +120,7 @@ func checkSince(t *rapid.T, x *index, name wire.Stream, have wire.At, was, is ma
 		got = map[string]uint64{}
 	}
 	for _, d := range c.left {
-		delete(got, d.apiID)
+		delete(got, d.id)
 	}
 	for _, e := range c.entries {
 		got[e.deployment.GetApiId()] = e.deployment.GetRevision()
@@ -137,11 +138,43 @@ func TestIndex_NotLoadedKnowsNothing(t *testing.T) {
 	}
 }
 
+// TestIndex_APushLeadsOnFromItsOwnStream: a stream that did not change meanwhile has nothing that could be missed.
+func TestIndex_APushLeadsOnFromItsOwnStream(t *testing.T) {
+	x, src := newIndex(), &fake{}
+	put := func(epoch, rev uint64, item wire.Item, id string) map[wire.Stream]*streamChanges {
+		src.snap.Loaded, src.snap.At = true, wire.At{Epoch: epoch, Revision: rev}
+		src.snap.Deployments = slices.DeleteFunc(src.snap.Deployments, func(d Deployment) bool { return d.Key == Key{item, id} })
+		src.snap.Deployments = append(src.snap.Deployments, Deployment{Key: Key{item, id}, Revision: rev})
+		_, changes := x.advance(src)
+		return changes
+	}
+	apis, subs := wire.Everything, wire.Everything.Of(wire.ItemSubscription)
+	put(0, 5, wire.ItemAPI, "a")
+	for _, c := range []struct {
+		epoch, rev uint64
+		item       wire.Item
+		stream     wire.Stream
+		want       wire.At
+	}{
+		{0, 6, wire.ItemSubscription, subs, wire.At{Revision: 5}}, // empty since it was first looked at
+		{0, 7, wire.ItemSubscription, subs, wire.At{Revision: 6}},
+		{0, 8, wire.ItemAPI, apis, wire.At{Revision: 5}},
+		{0, 9, wire.ItemSubscription, subs, wire.At{Revision: 7}},
+		{1, 3, wire.ItemAPI, apis, wire.At{Revision: 9}}, // restored from a backup: what was between is not known
+		{1, 4, wire.ItemSubscription, subs, wire.At{Epoch: 1, Revision: 3}},
+	} {
+		changes := put(c.epoch, c.rev, c.item, "x")
+		if got := changes[c.stream]; len(changes) != 1 || got == nil || got.prev != c.want {
+			t.Errorf("at %d/%d: %+v, want %s from %s", c.epoch, c.rev, got, c.stream, c.want)
+		}
+	}
+}
+
 func TestIndex_ForgetsOldTombstones(t *testing.T) {
 	x := newIndex()
 	src := &fake{snap: Snapshot{Loaded: true, At: wire.At{Revision: 1}}}
 	for i := range maxRemovals + 10 {
-		src.snap.Deployments = append(src.snap.Deployments, Deployment{APIID: fmt.Sprint(i), Revision: 1})
+		src.snap.Deployments = append(src.snap.Deployments, Deployment{Key: Key{ID: fmt.Sprint(i)}, Revision: 1})
 	}
 	x.advance(src)
 	src.snap = Snapshot{Loaded: true, At: wire.At{Revision: 2}}

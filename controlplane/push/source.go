@@ -36,14 +36,20 @@ type Snapshot struct {
 type Changes struct {
 	At      wire.At
 	Changed []Deployment
-	Removed []string
+	Removed []Key
 }
 
-// Deployment is one API as it is to be served.
+// Key names what is deployed.
+type Key struct {
+	Item wire.Item
+	ID   string
+}
+
+// Deployment is one API, or one subscription of a served API, as it is to be served.
 type Deployment struct {
-	APIID      string
-	Revision   uint64   // raft index of the change that deployed it
-	Tags       []string // sharding tags; none: only workers without tags serve it
+	Key
+	Revision   uint64   // raft index of the change that made it so
+	Tags       []string // sharding tags, a subscription's being its API's; none: only workers without tags serve it
 	Definition []byte   // opaque here
 }
 

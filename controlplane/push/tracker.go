@@ -64,6 +64,11 @@ type tracked struct {
 	Worker
 	selector wire.Selector
 	failing  map[string]APIState
+
+	subscriptions map[string]SubscriptionState // that are not simply running
+	unlisted      bool                         // there are more of them
+	ended         []ReplayEnd
+
 	seq      uint64
 	liveTill time.Time
 }
@@ -163,6 +168,7 @@ func newTracked(s *wire.Status, sel wire.Selector, now time.Time) *tracked {
 		w.Failing = append(w.Failing, state)
 		w.failing[state.APIID] = state
 	}
+	w.takeSubscriptions(s)
 	return w
 }
 

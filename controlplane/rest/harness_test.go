@@ -85,6 +85,12 @@ func (f fakeRollout) Await(ctx context.Context, api string, revision uint64) ([]
 func (f fakeRollout) Outcomes(api string, revision uint64) []management.WorkerOutcome {
 	return f.outcomes(api, revision)
 }
+func (fakeRollout) Subscription(id string) []management.WorkerSubscription {
+	return []management.WorkerSubscription{{Worker: "w1", State: "RETRYING", Cause: "no broker for " + id}}
+}
+func (fakeRollout) Attempts(_ context.Context, id string, limit int) (management.Attempts, error) {
+	return management.Attempts{Data: []management.Attempt{{Worker: "w1", Message: id, Number: limit, Outcome: "DELIVERED"}}, Silent: []string{"w2"}}, nil
+}
 func (fakeRollout) Workers() []management.Worker { return []management.Worker{{ID: "w1", Live: true}} }
 
 // server is a management API under test.

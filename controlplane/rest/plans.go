@@ -85,7 +85,7 @@ type listPlansInput struct {
 	Target
 	Consistency
 	Status   string `query:"status" default:"PUBLISHED" doc:"States to list, separated by commas: STAGING, PUBLISHED, DEPRECATED, CLOSED"`
-	Security string `query:"security" doc:"Kinds of security to list, separated by commas: KEY_LESS, API_KEY, JWT, OAUTH2, MTLS"`
+	Security string `query:"security" doc:"Kinds of security to list, separated by commas: KEY_LESS, API_KEY, JWT, OAUTH2, MTLS, PUSH"`
 }
 
 type listPlansOutput struct {
@@ -97,7 +97,7 @@ func (s *Server) listPlans(ctx context.Context, in *listPlansInput) (*listPlansO
 	if err != nil {
 		return nil, err
 	}
-	kinds, err := choices("security", in.Security, keyless, "api-key", "jwt", "oauth2", "mtls")
+	kinds, err := choices("security", in.Security, keyless, "api-key", "jwt", "oauth2", "mtls", "push", "subscription")
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func (s *Server) listPlans(ctx context.Context, in *listPlansInput) (*listPlansO
 	}
 	out := &listPlansOutput{Body: []management.Plan{}}
 	for _, p := range a.Plans {
-		if !slices.Contains(statuses, string(planStatuses[p.Status])) || (len(kinds) > 0 && !slices.Contains(kinds, p.Security)) {
+		if !slices.Contains(statuses, string(planStatuses[p.Status])) || (len(kinds) > 0 && !slices.ContainsFunc(kinds, p.Secures)) {
 			continue
 		}
 		view, err := viewPlan(a, p)
@@ -220,7 +220,7 @@ func (s *Server) putPlan(a *fsm.API, plan storedPlan, id string, create bool) (*
 
 // decodePlan reads the plan in the request's body, in any dialect, and checks it within its API.
 func (s *Server) decodePlan(ctx context.Context, a *fsm.API) (storedPlan, error) {
-	body, err := asJSON(requestOf(ctx).body)
+	body, err := asJSON(requestOf(ctx).body, "plan")
 	if err != nil {
 		return storedPlan{}, err
 	}
@@ -265,9 +265,9 @@ func planProblems(found apidef.Problems) (own apidef.Problems) {
 }
 
 // asJSON reads a body that may be YAML; the result is one JSON object.
-func asJSON(body []byte) ([]byte, error) {
+func asJSON(body []byte, what string) ([]byte, error) {
 	body = bytes.TrimSpace(body)
-	malformed := problem(http.StatusBadRequest, apidef.CodeMalformed, "The body must be one plan, as a JSON or YAML object")
+	malformed := problem(http.StatusBadRequest, apidef.CodeMalformed, "The body must be one "+what+", as a JSON or YAML object")
 	if !bytes.HasPrefix(body, []byte("{")) {
 		var v map[string]any
 		if err := yaml.Unmarshal(body, &v); err != nil || v == nil {

@@ -59,7 +59,26 @@ var refusals = map[command.Code]answer{
 	command.Code_CODE_PLAN_NOT_PUBLISHED:  {http.StatusBadRequest, management.CodePlanNotPublished},
 	command.Code_CODE_PLAN_INVALID:        {http.StatusBadRequest, management.CodePlanInvalid},
 	command.Code_CODE_PLAN_KEYLESS_EXISTS: {http.StatusBadRequest, management.CodePlanKeyless},
-	command.Code_CODE_UNSPECIFIED:         {http.StatusInternalServerError, management.CodeInternal},
+	command.Code_CODE_PLAN_NOT_DELETABLE:  {http.StatusBadRequest, management.CodePlanNotDeletable},
+
+	command.Code_CODE_PLAN_NOT_SUBSCRIBABLE:           {http.StatusBadRequest, management.CodePlanNotSubscribable},
+	command.Code_CODE_PLAN_SUBSCRIBED:                 {http.StatusBadRequest, management.CodePlanSubscribed},
+	command.Code_CODE_SUBSCRIPTION_NOT_FOUND:          {http.StatusNotFound, management.CodeSubscriptionNotFound},
+	command.Code_CODE_SUBSCRIPTION_EXISTS:             {http.StatusBadRequest, management.CodeSubscriptionExists},
+	command.Code_CODE_SUBSCRIPTION_PROCESSED:          {http.StatusBadRequest, management.CodeSubscriptionProcessed},
+	command.Code_CODE_SUBSCRIPTION_CLOSED:             {http.StatusBadRequest, management.CodeSubscriptionClosed},
+	command.Code_CODE_SUBSCRIPTION_NOT_CLOSED:         {http.StatusBadRequest, management.CodeSubscriptionNotClosed},
+	command.Code_CODE_SUBSCRIPTION_NOT_PAUSABLE:       {http.StatusBadRequest, management.CodeSubscriptionNotPausable},
+	command.Code_CODE_SUBSCRIPTION_NOT_PAUSED:         {http.StatusBadRequest, management.CodeSubscriptionNotPaused},
+	command.Code_CODE_SUBSCRIPTION_NOT_UPDATABLE:      {http.StatusBadRequest, management.CodeSubscriptionNotUpdatable},
+	command.Code_CODE_SUBSCRIPTION_CONSUMER_STATUS:    {http.StatusBadRequest, management.CodeSubscriptionConsumerStatus},
+	command.Code_CODE_SUBSCRIPTION_ENTRYPOINT_MISSING: {http.StatusBadRequest, management.CodeSubscriptionEntrypointMissing},
+	command.Code_CODE_SUBSCRIPTION_STALE:              {http.StatusConflict, management.CodeSubscriptionFailure},
+	command.Code_CODE_REPLAY_NOT_FOUND:                {http.StatusNotFound, management.CodeReplayNotFound},
+	command.Code_CODE_REPLAY_EXISTS:                   {http.StatusBadRequest, management.CodeReplayExists},
+	command.Code_CODE_REPLAY_REFUSED:                  {http.StatusBadRequest, management.CodeReplayRefused},
+
+	command.Code_CODE_UNSPECIFIED: {http.StatusInternalServerError, management.CodeInternal},
 }
 
 // refused is the answer to a refusal of the state machine.

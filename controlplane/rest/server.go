@@ -8,6 +8,7 @@ package rest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -74,6 +75,10 @@ type Rollout interface {
 	Outcomes(apiID string, revision uint64) []management.WorkerOutcome
 	// Workers lists every worker that is known, by id.
 	Workers() []management.Worker
+	// Subscription says how a subscription stands on each live worker that should serve it, as far as they have said.
+	Subscription(id string) []management.WorkerSubscription
+	// Attempts asks the workers for the last attempts to deliver to a subscriber, at most limit, within a few seconds.
+	Attempts(ctx context.Context, id string, limit int) (management.Attempts, error)
 }
 
 // Config is what the management API is set to.
@@ -97,8 +102,11 @@ type Deps struct {
 	Validate func(*apidef.Document) apidef.Problems
 	// Deployable tells why an API, whole and with its plans, cannot be served.
 	Deployable func(*apidef.API) apidef.Problems
-	Log        *slog.Logger
-	Meter      metric.Meter
+	// CheckSubscription checks the configuration of a subscription against the entrypoint of that type: every problem,
+	// pointers relative to it. It reports false for a type that serves no subscriptions. nil: none does.
+	CheckSubscription func(entrypoint string, cfg json.RawMessage) (apidef.Problems, bool)
+	Log               *slog.Logger
+	Meter             metric.Meter
 }
 
 // Server is the management API.
@@ -119,6 +127,9 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	case deps.Replica == nil, deps.Cluster == nil, deps.Validate == nil, deps.Deployable == nil, deps.Log == nil, deps.Meter == nil:
 		return nil, errors.New("management API: replica, cluster, checks, log and meter are required")
 	}
+	if deps.CheckSubscription == nil {
+		deps.CheckSubscription = func(string, json.RawMessage) (apidef.Problems, bool) { return nil, false }
+	}
 	if deps.Rollout == nil {
 		deps.Rollout = nobody{}
 	}
@@ -132,6 +143,8 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	s.registerAPIs()
 	s.registerLifecycle()
 	s.registerPlans()
+	s.registerSubscriptions()
+	s.registerReplays()
 	s.registerCluster()
 	if err := s.serveOpenAPI(); err != nil {
 		return nil, err
@@ -184,5 +197,9 @@ type nobody struct{}
 func (nobody) Await(context.Context, string, uint64) ([]management.WorkerOutcome, error) {
 	return nil, nil
 }
-func (nobody) Outcomes(string, uint64) []management.WorkerOutcome { return nil }
-func (nobody) Workers() []management.Worker                       { return nil }
+func (nobody) Outcomes(string, uint64) []management.WorkerOutcome  { return nil }
+func (nobody) Workers() []management.Worker                        { return nil }
+func (nobody) Subscription(string) []management.WorkerSubscription { return nil }
+func (nobody) Attempts(context.Context, string, int) (management.Attempts, error) {
+	return management.Attempts{Data: []management.Attempt{}}, nil
+}

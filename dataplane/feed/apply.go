@@ -7,7 +7,7 @@ import (
 
 // applyLoop hands what the streams brought to the sink, the latest of each API, until ctx ends.
 func (f *Feed) applyLoop(ctx context.Context) {
-	have := map[string]*held{}
+	have := map[key]*held{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -19,7 +19,7 @@ func (f *Feed) applyLoop(ctx context.Context) {
 		if !ok {
 			continue
 		}
-		if !first && len(b.update.Changed)+len(b.update.Removed) == 0 {
+		if !first && b.update.empty() {
 			f.reporter.progressed(b, nil, false)
 			continue
 		}
@@ -28,12 +28,12 @@ func (f *Feed) applyLoop(ctx context.Context) {
 		if ctx.Err() != nil {
 			return // the sink may have stopped half way; say nothing of it
 		}
-		f.metrics.applied(ctx, len(b.update.Changed)+len(b.update.Removed), time.Since(began))
+		f.metrics.applied(ctx, &b.update, time.Since(began))
 		f.reporter.progressed(b, results, true)
 		if first {
 			f.isReady.Store(true)
 			close(f.ready)
-			f.log.Info("serving my definitions", "worker", f.cfg.Worker, "revision", b.update.Revision, "apis", b.total)
+			f.log.Info("serving my definitions", "worker", f.cfg.Worker, "revision", b.update.Revision, "apis", b.total, "subscriptions", len(b.update.Subscriptions))
 		}
 	}
 }

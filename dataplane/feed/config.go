@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/sluice-gateway/sluice/connectors"
 	"github.com/sluice-gateway/sluice/proto/wire"
 )
 
@@ -31,13 +32,15 @@ const (
 	DefaultSpread = 250 * time.Millisecond
 
 	backOffMin     = 20 * time.Millisecond
-	statusMin      = 10 * time.Millisecond // between two statuses, so that a burst of changes is reported once
-	leaveTimeout   = time.Second           // to hand the last status over
-	streamMessages = 1_024                 // pushes and heartbeats that wait while a snapshot is fetched; above it NATS drops, which is a gap
-	chunkWindow    = 4                     // chunks asked for ahead: 1 MiB on the way covers 10 MB/s at 100 ms
-	parallelAsks   = 2                     // streams of a worker that fetch at once; the others wait
-	pingInterval   = 5 * time.Second       // a dead link is noticed after two
-	quietBeats     = 3                     // heartbeats missed before the control plane is asked
+	statusMin      = 10 * time.Millisecond  // between two statuses, so that a burst of changes is reported once
+	leaveTimeout   = time.Second            // to hand the last status over
+	askMessages    = 64                     // questions for attempts that wait; above it NATS drops, and who asks does without
+	statesEvery    = 200 * time.Millisecond // between two looks at how the subscriptions stand, of which there may be 100,000
+	streamMessages = 1_024                  // pushes and heartbeats that wait while a snapshot is fetched; above it NATS drops, which is a gap
+	chunkWindow    = 4                      // chunks asked for ahead: 1 MiB on the way covers 10 MB/s at 100 ms
+	parallelAsks   = 2                      // streams of a worker that fetch at once; the others wait
+	pingInterval   = 5 * time.Second        // a dead link is noticed after two
+	quietBeats     = 3                      // heartbeats missed before the control plane is asked
 )
 
 // Config is what a Feed needs.
@@ -57,6 +60,8 @@ type Config struct {
 	Explain func(error) error
 
 	Connections func() uint64 // client connections now, reported in the status; nil: not reported
+	// Subscriptions tells how the push subscriptions stand; nil: they are not served, and nothing is told of them.
+	Subscriptions Subscriptions
 
 	Period         time.Duration // default DefaultPeriod
 	RequestTimeout time.Duration // default DefaultRequestTimeout
@@ -107,12 +112,59 @@ type Sink interface {
 	Apply(ctx context.Context, u Update) []Result
 }
 
+// Subscriptions is what serves the push subscriptions that a Sink got. Its methods are called from any goroutine, and must
+// not call the feed.
+type Subscriptions interface {
+	// States returns the subscriptions that are not simply running, and the replays that are over. It is called when
+	// Feed.SubscriptionsChanged said so, and not more than a few times a second.
+	States() []SubscriptionState
+	// Attempts returns what is kept of the last attempts to deliver to a subscriber, the oldest first.
+	Attempts(subscription string) []connectors.Attempt
+}
+
+// SubscriptionState is how a subscription, or one of its replays, stands on this worker.
+type SubscriptionState struct {
+	ID     string
+	Replay string // empty: the live delivery
+	State  SubscriptionKind
+	Cause  string    // for the user; empty: there is nothing to tell
+	Since  time.Time // when this state began
+	Lag    *uint64   // messages that wait; nil: not known
+}
+
+// SubscriptionKind is what a worker does with a subscription.
+type SubscriptionKind int
+
+// Kinds.
+const (
+	Running            SubscriptionKind = iota // or about to: it is told only where there is a lag to tell
+	Retrying                                   // the endpoint or the subscriber is away, and it is tried again
+	Resting                                    // the subscriber's circuit is open
+	FailedSubscription                         // trying again would not help: the control plane stops it everywhere
+	Ended                                      // its time is over, or there will never be another message
+)
+
 // Update leads from what the sink has to the deployments at Revision. It is immutable.
 type Update struct {
 	Revision uint64
 	Changed  []Deployment // in revision order
 	Removed  []string
-	Full     bool // Changed is everything: what the sink has besides is to go
+	Full     bool // Changed and Subscriptions are everything: what the sink has besides is to go
+
+	Subscriptions        []SubscriptionChange // in revision order
+	RemovedSubscriptions []string
+}
+
+func (u *Update) empty() bool {
+	return len(u.Changed)+len(u.Removed)+len(u.Subscriptions)+len(u.RemovedSubscriptions) == 0
+}
+
+// SubscriptionChange is one subscription as it is to be served.
+type SubscriptionChange struct {
+	ID         string
+	Revision   uint64
+	Tags       []string // of its API
+	Definition []byte   // proto/bundle.Subscription, encoded
 }
 
 // Deployment is one API as it is to be served.
@@ -195,6 +247,9 @@ func (f *Feed) Ready() <-chan struct{} { return f.ready }
 // Report tells the control plane of an API whose state changed after Apply, such as one that could be built later.
 func (f *Feed) Report(results ...Result) { f.reporter.results(results) }
 
+// SubscriptionsChanged tells the control plane that Subscriptions.States has changed. It does not block.
+func (f *Feed) SubscriptionsChanged() { f.reporter.subscriptionsChanged() }
+
 // Trouble tells why the worker does not follow the control plane now, nil where it does. What is served is not touched
 // by it.
 func (f *Feed) Trouble() error {
@@ -231,6 +286,13 @@ func (f *Feed) Run(ctx context.Context) error {
 			return err
 		}
 		wg.Go(func() { fl.run(inner) })
+	}
+	if f.cfg.Subscriptions != nil {
+		asks := make(chan *nats.Msg, askMessages)
+		if _, err := nc.ChanSubscribe(wire.AttemptsSubject(f.cfg.Worker), asks); err != nil {
+			return fmt.Errorf("feed: subscribe to questions: %w", err)
+		}
+		wg.Go(func() { f.answerLoop(inner, nc, asks) })
 	}
 	wg.Go(func() { f.reporter.run(inner, nc, f.log) })
 	f.applyLoop(inner)

@@ -16,6 +16,7 @@ type metrics struct {
 	bytes    metric.Int64Counter
 	lost     metric.Int64Counter
 	changes  metric.Int64Counter
+	subs     metric.Int64Counter
 	apply    metric.Float64Histogram
 }
 
@@ -34,6 +35,7 @@ func newMetrics(m metric.Meter) (*metrics, error) {
 	counter(&out.bytes, "sluice_feed_body_bytes", "By", "Bytes of answers, before decompression.")
 	counter(&out.lost, "sluice_feed_disconnects", "{disconnect}", "Connections to NATS lost.")
 	counter(&out.changes, "sluice_feed_changes", "{api}", "APIs changed or removed.")
+	counter(&out.subs, "sluice_feed_subscription_changes", "{subscription}", "Subscriptions changed or removed.")
 	var err error
 	out.apply, err = m.Float64Histogram("sluice_feed_apply", metric.WithUnit("s"),
 		metric.WithDescription("Time that the worker took to apply an update."),
@@ -51,8 +53,9 @@ func (m *metrics) synced(ctx context.Context, outcome string) {
 
 func (m *metrics) received(ctx context.Context, n int) { m.bytes.Add(ctx, int64(n)) }
 
-func (m *metrics) applied(ctx context.Context, n int, took time.Duration) {
-	m.changes.Add(ctx, int64(n))
+func (m *metrics) applied(ctx context.Context, u *Update, took time.Duration) {
+	m.changes.Add(ctx, int64(len(u.Changed)+len(u.Removed)))
+	m.subs.Add(ctx, int64(len(u.Subscriptions)+len(u.RemovedSubscriptions)))
 	m.apply.Record(ctx, took.Seconds())
 }
 

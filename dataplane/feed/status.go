@@ -29,12 +29,15 @@ type reporter struct {
 	failing  map[string]Result
 	total    int
 	complete bool
+	held     map[string]heldSubscription
+	standing standing
 }
 
 func newReporter(cfg *Config, sel wire.Selector, incarnation uint64) *reporter {
 	r := &reporter{
 		cfg: cfg, tags: sel.Tags(), incarnation: incarnation, news: make(chan struct{}, 1),
 		streams: map[wire.Stream]*wire.StreamStatus{}, failing: map[string]Result{},
+		held: map[string]heldSubscription{},
 	}
 	for _, name := range sel.Streams() {
 		r.streams[name] = &wire.StreamStatus{Stream: string(name), Digest: make([]byte, wire.DigestSize)}
@@ -54,7 +57,7 @@ func (r *reporter) progressed(b batch, results []Result, applied bool) {
 	r.mu.Lock()
 	for _, p := range b.progress {
 		s := r.streams[p.stream]
-		s.Applied, s.Digest, s.Apis = p.at.Position(), p.digest[:], uint32(p.apis) //nolint:gosec // bounded by MaxAPIs
+		s.Applied, s.Digest, s.Apis = p.at.Position(), p.digest[:], uint32(p.apis) //nolint:gosec // bounded by MaxItems
 	}
 	for _, d := range b.update.Changed {
 		delete(r.failing, d.APIID)
@@ -63,6 +66,7 @@ func (r *reporter) progressed(b batch, results []Result, applied bool) {
 		delete(r.failing, id)
 	}
 	r.merge(results)
+	r.hold(b.update)
 	r.total = b.total
 	r.complete = r.complete || applied
 	r.mu.Unlock()
@@ -127,6 +131,7 @@ func (r *reporter) refused(name wire.Stream, err error) {
 
 // run reports until ctx ends.
 func (r *reporter) run(ctx context.Context, nc *nats.Conn, log *slog.Logger) {
+	defer r.rest()
 	period := time.NewTimer(0)
 	defer period.Stop()
 	rest := time.NewTimer(0)
@@ -174,7 +179,7 @@ func (r *reporter) status(leaving bool) *wire.Status {
 		V: wire.Version, Worker: r.cfg.Worker, Incarnation: r.incarnation, Seq: r.seq, Tags: r.tags,
 		PeriodMs: uint32(r.cfg.Period.Milliseconds()), //nolint:gosec // bounded by complete
 		Ready:    r.complete, Leaving: leaving, Version: r.cfg.Version,
-		FailingTotal: uint32(len(r.failing)), ServingTotal: uint32(max(0, r.total-len(r.failing))), //nolint:gosec // bounded by MaxAPIs
+		FailingTotal: uint32(len(r.failing)), ServingTotal: uint32(max(0, r.total-len(r.failing))), //nolint:gosec // bounded by MaxItems
 	}
 	if r.cfg.Connections != nil {
 		s.Connections = r.cfg.Connections()
@@ -187,6 +192,7 @@ func (r *reporter) status(leaving bool) *wire.Status {
 	}
 	slices.SortFunc(s.Streams, func(a, b *wire.StreamStatus) int { return cmp.Compare(a.GetStream(), b.GetStream()) })
 	s.Failing = r.list()
+	r.subscriptions(s)
 	return s
 }
 

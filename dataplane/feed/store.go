@@ -9,6 +9,12 @@ import (
 	"github.com/sluice-gateway/sluice/proto/wire"
 )
 
+// key names what streams bring: a subscription may have the id of an API.
+type key struct {
+	item wire.Item
+	id   string
+}
+
 // held is one deployment as a stream brought it. It is immutable.
 type held struct {
 	deployment *wire.Deployment
@@ -27,17 +33,18 @@ func newHeld(d *wire.Deployment, epoch uint64) *held {
 
 // state is one stream's deployments. Its follower alone writes it, under the store's lock.
 type state struct {
+	item     wire.Item
 	at       wire.At
 	digest   wire.Digest
 	entries  map[string]*held
 	complete bool // a first snapshot is in
 }
 
-// store is what all streams brought, and which APIs the sink has not seen since.
+// store is what all streams brought, and which APIs and subscriptions the sink has not seen since.
 //
 // A worker with several tags follows several streams, which need not be at the same position. An API never goes back
 // for that: what a stream holds that is behind is not believed against one that is ahead (gone), and an API that left
-// one stream is served as it was until the others are as far (due).
+// one stream is served as it was until the others are as far (due). Subscriptions are kept so in their own streams.
 type store struct {
 	selector wire.Selector
 	news     chan struct{} // one value: something was committed
@@ -45,18 +52,19 @@ type store struct {
 	mu sync.Mutex
 	// guards the following
 	streams map[wire.Stream]*state
-	dirty   map[string]struct{}
-	gone    map[string]wire.At // not deployed for this worker at this position
-	due     map[string]wire.At // left a stream; to be looked for in all streams up to this position
+	dirty   map[key]struct{}
+	gone    map[key]wire.At // not deployed for this worker at this position
+	apis    int             // what take has given out and not taken back
+	due     map[key]wire.At // left a stream; to be looked for in all streams of the item up to this position
 }
 
 func newStore(sel wire.Selector) *store {
 	s := &store{
 		selector: sel, news: make(chan struct{}, 1), streams: map[wire.Stream]*state{},
-		dirty: map[string]struct{}{}, gone: map[string]wire.At{}, due: map[string]wire.At{},
+		dirty: map[key]struct{}{}, gone: map[key]wire.At{}, due: map[key]wire.At{},
 	}
 	for _, name := range sel.Streams() {
-		s.streams[name] = &state{entries: map[string]*held{}}
+		s.streams[name] = &state{item: name.Item(), entries: map[string]*held{}}
 	}
 	return s
 }
@@ -68,7 +76,7 @@ func (s *store) commit(st *state, c *change, at wire.At) {
 		s.replace(st, c, at)
 	} else {
 		for id, h := range c.overlay {
-			s.dirty[id] = struct{}{}
+			s.dirty[key{st.item, id}] = struct{}{}
 			if h == nil {
 				delete(st.entries, id)
 			} else {
@@ -77,14 +85,15 @@ func (s *store) commit(st *state, c *change, at wire.At) {
 		}
 	}
 	for id, to := range c.left {
-		s.dirty[id] = struct{}{}
+		k := key{st.item, id}
+		s.dirty[k] = struct{}{}
 		switch {
 		case to == nil:
-			s.gone[id] = at
+			s.gone[k] = at
 		case s.selector.Match(to.GetTags()):
-			s.due[id] = wire.At{Epoch: at.Epoch, Revision: to.GetRevision()}
+			s.due[k] = wire.At{Epoch: at.Epoch, Revision: to.GetRevision()}
 		default:
-			s.gone[id] = wire.At{Epoch: at.Epoch, Revision: to.GetRevision()}
+			s.gone[k] = wire.At{Epoch: at.Epoch, Revision: to.GetRevision()}
 		}
 	}
 	st.at, st.digest, st.complete = at, c.digest, true
@@ -99,12 +108,12 @@ func (s *store) commit(st *state, c *change, at wire.At) {
 func (s *store) replace(st *state, c *change, at wire.At) {
 	for id := range st.entries {
 		if c.overlay[id] == nil {
-			s.dirty[id], s.due[id] = struct{}{}, at
+			s.dirty[key{st.item, id}], s.due[key{st.item, id}] = struct{}{}, at
 		}
 	}
 	for id, h := range c.overlay {
 		if old := st.entries[id]; old == nil || old.hash != h.hash {
-			s.dirty[id] = struct{}{}
+			s.dirty[key{st.item, id}] = struct{}{}
 		}
 	}
 	st.entries = c.overlay
@@ -127,7 +136,7 @@ type batch struct {
 
 // take returns what the sink lacks, given what it has, or false before every stream has its first snapshot. have is
 // brought up to date.
-func (s *store) take(have map[string]*held, first bool) (batch, bool) {
+func (s *store) take(have map[key]*held, first bool) (batch, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var b batch
@@ -140,41 +149,83 @@ func (s *store) take(have map[string]*held, first bool) (batch, bool) {
 		b.update.Revision = max(b.update.Revision, st.at.Revision)
 	}
 	b.update.Full = first
-	for id := range s.dirty {
-		h, old := s.best(id), have[id]
-		if s.deferred(id, h, old) {
+	for k := range s.dirty {
+		h, old := s.best(k), have[k]
+		if s.deferred(k, h, old) {
 			continue
 		}
-		delete(s.dirty, id)
-		delete(s.due, id)
+		delete(s.dirty, k)
+		delete(s.due, k)
 		switch {
 		case h == nil && old == nil:
 		case h == nil:
-			delete(have, id)
-			b.update.Removed = append(b.update.Removed, id)
+			delete(have, k)
+			s.apis -= count(k)
+			b.update.remove(k)
 		case old == nil || old.hash != h.hash:
-			have[id] = h
-			d := h.deployment
-			b.update.Changed = append(b.update.Changed, Deployment{
-				APIID: id, Revision: d.GetRevision(), Tags: d.GetTags(), Definition: d.GetDefinition(),
-			})
+			have[k] = h
+			if old == nil {
+				s.apis += count(k)
+			}
+			b.update.change(k, h.deployment)
 		}
 	}
-	maps.DeleteFunc(s.gone, func(_ string, at wire.At) bool { return !s.behind(at) })
-	slices.Sort(b.update.Removed)
-	slices.SortFunc(b.update.Changed, func(x, y Deployment) int {
-		return cmp.Or(cmp.Compare(x.Revision, y.Revision), cmp.Compare(x.APIID, y.APIID))
-	})
-	b.total = len(have)
+	maps.DeleteFunc(s.gone, func(k key, at wire.At) bool { return !s.behind(k.item, at) })
+	b.update.sort()
+	b.total = s.apis
 	return b, true
 }
 
-// best is the newest that a stream has of the API, nil when none has it or the tags exclude it. The lock is held.
-func (s *store) best(id string) *held {
+// count is 1 for an API, which is counted, and 0 for others.
+func count(k key) int {
+	if k.item == wire.ItemAPI {
+		return 1
+	}
+	return 0
+}
+
+func (u *Update) remove(k key) {
+	if k.item == wire.ItemSubscription {
+		u.RemovedSubscriptions = append(u.RemovedSubscriptions, k.id)
+	} else {
+		u.Removed = append(u.Removed, k.id)
+	}
+}
+
+func (u *Update) change(k key, d *wire.Deployment) {
+	if k.item == wire.ItemSubscription {
+		u.Subscriptions = append(u.Subscriptions, SubscriptionChange{
+			ID: k.id, Revision: d.GetRevision(), Tags: d.GetTags(), Definition: d.GetDefinition(),
+		})
+		return
+	}
+	u.Changed = append(u.Changed, Deployment{
+		APIID: k.id, Revision: d.GetRevision(), Tags: d.GetTags(), Definition: d.GetDefinition(),
+	})
+}
+
+// sort puts changes into revision order.
+func (u *Update) sort() {
+	slices.Sort(u.Removed)
+	slices.Sort(u.RemovedSubscriptions)
+	slices.SortFunc(u.Changed, func(x, y Deployment) int {
+		return cmp.Or(cmp.Compare(x.Revision, y.Revision), cmp.Compare(x.APIID, y.APIID))
+	})
+	slices.SortFunc(u.Subscriptions, func(x, y SubscriptionChange) int {
+		return cmp.Or(cmp.Compare(x.Revision, y.Revision), cmp.Compare(x.ID, y.ID))
+	})
+}
+
+// best is the newest that a stream has of an API or subscription, nil when none has it or the tags exclude it. The lock is
+// held.
+func (s *store) best(k key) *held {
 	var out *held
 	for _, st := range s.streams {
-		h := st.entries[id]
-		if h == nil || st.at.Before(s.gone[id]) {
+		if st.item != k.item {
+			continue
+		}
+		h := st.entries[k.id]
+		if h == nil || st.at.Before(s.gone[k]) {
 			continue
 		}
 		if out == nil || out.at.Before(h.at) {
@@ -189,24 +240,24 @@ func (s *store) best(id string) *held {
 
 // deferred tells whether what is served, old, is to stay although the streams now say h: because a stream that is
 // behind may yet say better. The lock is held.
-func (s *store) deferred(id string, h, old *held) bool {
+func (s *store) deferred(k key, h, old *held) bool {
 	if old == nil {
 		return false
 	}
-	until := s.due[id]
+	until := s.due[k]
 	if h != nil {
 		until = later(until, old.at)
 		if !h.at.Before(until) {
 			return false
 		}
 	}
-	return s.behind(until)
+	return s.behind(k.item, until)
 }
 
-// behind tells whether a stream has not reached the position. The lock is held.
-func (s *store) behind(at wire.At) bool {
+// behind tells whether a stream of the item has not reached the position. The lock is held.
+func (s *store) behind(item wire.Item, at wire.At) bool {
 	for _, st := range s.streams {
-		if st.at.Before(at) {
+		if st.item == item && st.at.Before(at) {
 			return true
 		}
 	}

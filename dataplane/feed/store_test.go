@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type steps struct {
 	*testing.T
 	store *store
-	have  map[string]*held
+	have  map[key]*held
 	first bool
 }
 
@@ -27,8 +27,8 @@ func newSteps(t *testing.T) *steps {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &steps{T: t, store: newStore(sel), have: map[string]*held{}, first: true}
-	for _, name := range []wire.Stream{"a", "b"} {
+	s := &steps{T: t, store: newStore(sel), have: map[key]*held{}, first: true}
+	for _, name := range sel.Streams() {
 		at := wire.At{Revision: 1}
 		s.store.commit(s.store.streams[name], replacement(at), at)
 	}
@@ -56,7 +56,7 @@ func (s *steps) served(what string, want ...uint64) {
 		s.Fatalf("%s: nothing to take", what)
 	}
 	s.first = false
-	h := s.have["x"]
+	h := s.have[key{id: "x"}]
 	switch {
 	case h == nil && len(want) == 0:
 	case h == nil || len(want) == 0 || h.deployment.GetRevision() != want[0]:

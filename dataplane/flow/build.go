@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -55,6 +56,8 @@ type Config struct {
 	Counters    *meter.Registry
 	Tracer      trace.Tracer    // nil: no spans
 	Loop        *eventloop.Loop // see connectors.Env
+	// WebhookAllow: see connectors.Env.
+	WebhookAllow []netip.Prefix
 }
 
 // Deployment is one revision of a definition and where it comes from.

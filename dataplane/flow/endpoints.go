@@ -289,5 +289,5 @@ func (b *builder) failNew(at string, err error) {
 
 func (b *builder) env(level qos.Level, key, name string) connectors.Env {
 	return connectors.Env{Log: b.log.With(key, name), Meter: b.cfg.Meter, API: b.api.Info, QoS: level, Limits: b.cfg.Limits,
-		Loop: b.cfg.Loop, Brokers: b.cfg.Brokers}
+		Loop: b.cfg.Loop, Brokers: b.cfg.Brokers, WebhookAllow: b.cfg.WebhookAllow}
 }

@@ -33,6 +33,8 @@ type Replay struct {
 	ID    string `json:"id"`
 	From  string `json:"from"`            // a cursor
 	Until string `json:"until,omitempty"` // a cursor; empty: what was there when the replay began
+	// Worker is the one that runs it, since every one that did would deliver all of it; another leaves it alone.
+	Worker string `json:"worker,omitempty"`
 }
 
 type encodedSubscription struct {

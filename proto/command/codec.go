@@ -7,8 +7,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Format is the log and snapshot format that this version writes; it reads every format up to it.
-const Format = 1
+// Format is the log and snapshot format that this version writes; it reads every format up to it. Format 2 has
+// subscriptions.
+const Format = 2
 
 // MaxBytes bounds one encoded command. The management API takes bodies up to 4 MiB (proto/management); a command
 // holds one definition and its plans, and protobuf adds little to either.
@@ -22,9 +23,13 @@ var (
 	ErrFormat = errors.New("command was written by a later version")
 )
 
-// Marshal encodes c, stamping the format.
+// Marshal encodes c, stamping the format: the earliest that has the change, so that nodes of an earlier version go on
+// taking what they know while a cluster is upgraded.
 func Marshal(c *Command) ([]byte, error) {
-	c.Format = Format
+	c.Format = 1
+	if c.SubscriptionID() != "" {
+		c.Format = Format
+	}
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(c)
 	if err != nil {
 		return nil, fmt.Errorf("encode command: %w", err)
@@ -67,6 +72,25 @@ func (c *Command) APIID() string {
 		return ch.Deploy.GetApiId()
 	case *Command_SetState:
 		return ch.SetState.GetApiId()
+	}
+	return ""
+}
+
+// SubscriptionID is the subscription that the change is about; none for a change of something else.
+func (c *Command) SubscriptionID() string {
+	switch ch := c.GetChange().(type) {
+	case *Command_PutSubscription:
+		return ch.PutSubscription.GetSubscriptionId()
+	case *Command_MoveSubscription:
+		return ch.MoveSubscription.GetSubscriptionId()
+	case *Command_FailSubscription:
+		return ch.FailSubscription.GetSubscriptionId()
+	case *Command_AddReplay:
+		return ch.AddReplay.GetSubscriptionId()
+	case *Command_EndReplay:
+		return ch.EndReplay.GetSubscriptionId()
+	case *Command_AssignReplay:
+		return ch.AssignReplay.GetSubscriptionId()
 	}
 	return ""
 }

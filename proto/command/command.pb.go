@@ -21,6 +21,241 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// SubscriptionMove is what is done to a subscription (spec 7.4).
+type SubscriptionMove int32
+
+const (
+	SubscriptionMove_SUBSCRIPTION_MOVE_UNSPECIFIED SubscriptionMove = 0
+	SubscriptionMove_SUBSCRIPTION_MOVE_ACCEPT      SubscriptionMove = 1
+	SubscriptionMove_SUBSCRIPTION_MOVE_REJECT      SubscriptionMove = 2
+	// PAUSE and RESUME are the publisher's.
+	SubscriptionMove_SUBSCRIPTION_MOVE_PAUSE   SubscriptionMove = 3
+	SubscriptionMove_SUBSCRIPTION_MOVE_RESUME  SubscriptionMove = 4
+	SubscriptionMove_SUBSCRIPTION_MOVE_CLOSE   SubscriptionMove = 5
+	SubscriptionMove_SUBSCRIPTION_MOVE_RESTORE SubscriptionMove = 6
+	// STOP and START are the consumer's; START also clears a failure.
+	SubscriptionMove_SUBSCRIPTION_MOVE_STOP  SubscriptionMove = 7
+	SubscriptionMove_SUBSCRIPTION_MOVE_START SubscriptionMove = 8
+)
+
+// Enum value maps for SubscriptionMove.
+var (
+	SubscriptionMove_name = map[int32]string{
+		0: "SUBSCRIPTION_MOVE_UNSPECIFIED",
+		1: "SUBSCRIPTION_MOVE_ACCEPT",
+		2: "SUBSCRIPTION_MOVE_REJECT",
+		3: "SUBSCRIPTION_MOVE_PAUSE",
+		4: "SUBSCRIPTION_MOVE_RESUME",
+		5: "SUBSCRIPTION_MOVE_CLOSE",
+		6: "SUBSCRIPTION_MOVE_RESTORE",
+		7: "SUBSCRIPTION_MOVE_STOP",
+		8: "SUBSCRIPTION_MOVE_START",
+	}
+	SubscriptionMove_value = map[string]int32{
+		"SUBSCRIPTION_MOVE_UNSPECIFIED": 0,
+		"SUBSCRIPTION_MOVE_ACCEPT":      1,
+		"SUBSCRIPTION_MOVE_REJECT":      2,
+		"SUBSCRIPTION_MOVE_PAUSE":       3,
+		"SUBSCRIPTION_MOVE_RESUME":      4,
+		"SUBSCRIPTION_MOVE_CLOSE":       5,
+		"SUBSCRIPTION_MOVE_RESTORE":     6,
+		"SUBSCRIPTION_MOVE_STOP":        7,
+		"SUBSCRIPTION_MOVE_START":       8,
+	}
+)
+
+func (x SubscriptionMove) Enum() *SubscriptionMove {
+	p := new(SubscriptionMove)
+	*p = x
+	return p
+}
+
+func (x SubscriptionMove) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SubscriptionMove) Descriptor() protoreflect.EnumDescriptor {
+	return file_proto_command_command_proto_enumTypes[0].Descriptor()
+}
+
+func (SubscriptionMove) Type() protoreflect.EnumType {
+	return &file_proto_command_command_proto_enumTypes[0]
+}
+
+func (x SubscriptionMove) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SubscriptionMove.Descriptor instead.
+func (SubscriptionMove) EnumDescriptor() ([]byte, []int) {
+	return file_proto_command_command_proto_rawDescGZIP(), []int{0}
+}
+
+// SubscriptionStatus is where a subscription stands with its publisher.
+type SubscriptionStatus int32
+
+const (
+	SubscriptionStatus_SUBSCRIPTION_STATUS_UNSPECIFIED SubscriptionStatus = 0
+	SubscriptionStatus_SUBSCRIPTION_STATUS_PENDING     SubscriptionStatus = 1
+	SubscriptionStatus_SUBSCRIPTION_STATUS_REJECTED    SubscriptionStatus = 2
+	SubscriptionStatus_SUBSCRIPTION_STATUS_ACCEPTED    SubscriptionStatus = 3
+	SubscriptionStatus_SUBSCRIPTION_STATUS_CLOSED      SubscriptionStatus = 4
+	SubscriptionStatus_SUBSCRIPTION_STATUS_PAUSED      SubscriptionStatus = 5
+)
+
+// Enum value maps for SubscriptionStatus.
+var (
+	SubscriptionStatus_name = map[int32]string{
+		0: "SUBSCRIPTION_STATUS_UNSPECIFIED",
+		1: "SUBSCRIPTION_STATUS_PENDING",
+		2: "SUBSCRIPTION_STATUS_REJECTED",
+		3: "SUBSCRIPTION_STATUS_ACCEPTED",
+		4: "SUBSCRIPTION_STATUS_CLOSED",
+		5: "SUBSCRIPTION_STATUS_PAUSED",
+	}
+	SubscriptionStatus_value = map[string]int32{
+		"SUBSCRIPTION_STATUS_UNSPECIFIED": 0,
+		"SUBSCRIPTION_STATUS_PENDING":     1,
+		"SUBSCRIPTION_STATUS_REJECTED":    2,
+		"SUBSCRIPTION_STATUS_ACCEPTED":    3,
+		"SUBSCRIPTION_STATUS_CLOSED":      4,
+		"SUBSCRIPTION_STATUS_PAUSED":      5,
+	}
+)
+
+func (x SubscriptionStatus) Enum() *SubscriptionStatus {
+	p := new(SubscriptionStatus)
+	*p = x
+	return p
+}
+
+func (x SubscriptionStatus) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SubscriptionStatus) Descriptor() protoreflect.EnumDescriptor {
+	return file_proto_command_command_proto_enumTypes[1].Descriptor()
+}
+
+func (SubscriptionStatus) Type() protoreflect.EnumType {
+	return &file_proto_command_command_proto_enumTypes[1]
+}
+
+func (x SubscriptionStatus) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SubscriptionStatus.Descriptor instead.
+func (SubscriptionStatus) EnumDescriptor() ([]byte, []int) {
+	return file_proto_command_command_proto_rawDescGZIP(), []int{1}
+}
+
+// ConsumerStatus is where a subscription stands with its consumer.
+type ConsumerStatus int32
+
+const (
+	ConsumerStatus_CONSUMER_STATUS_UNSPECIFIED ConsumerStatus = 0
+	ConsumerStatus_CONSUMER_STATUS_STARTED     ConsumerStatus = 1
+	ConsumerStatus_CONSUMER_STATUS_STOPPED     ConsumerStatus = 2
+	ConsumerStatus_CONSUMER_STATUS_FAILURE     ConsumerStatus = 3
+)
+
+// Enum value maps for ConsumerStatus.
+var (
+	ConsumerStatus_name = map[int32]string{
+		0: "CONSUMER_STATUS_UNSPECIFIED",
+		1: "CONSUMER_STATUS_STARTED",
+		2: "CONSUMER_STATUS_STOPPED",
+		3: "CONSUMER_STATUS_FAILURE",
+	}
+	ConsumerStatus_value = map[string]int32{
+		"CONSUMER_STATUS_UNSPECIFIED": 0,
+		"CONSUMER_STATUS_STARTED":     1,
+		"CONSUMER_STATUS_STOPPED":     2,
+		"CONSUMER_STATUS_FAILURE":     3,
+	}
+)
+
+func (x ConsumerStatus) Enum() *ConsumerStatus {
+	p := new(ConsumerStatus)
+	*p = x
+	return p
+}
+
+func (x ConsumerStatus) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ConsumerStatus) Descriptor() protoreflect.EnumDescriptor {
+	return file_proto_command_command_proto_enumTypes[2].Descriptor()
+}
+
+func (ConsumerStatus) Type() protoreflect.EnumType {
+	return &file_proto_command_command_proto_enumTypes[2]
+}
+
+func (x ConsumerStatus) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ConsumerStatus.Descriptor instead.
+func (ConsumerStatus) EnumDescriptor() ([]byte, []int) {
+	return file_proto_command_command_proto_rawDescGZIP(), []int{2}
+}
+
+// ReplayState is how far a replay is.
+type ReplayState int32
+
+const (
+	ReplayState_REPLAY_STATE_UNSPECIFIED ReplayState = 0
+	ReplayState_REPLAY_STATE_RUNNING     ReplayState = 1
+	ReplayState_REPLAY_STATE_FINISHED    ReplayState = 2
+	ReplayState_REPLAY_STATE_FAILED      ReplayState = 3
+)
+
+// Enum value maps for ReplayState.
+var (
+	ReplayState_name = map[int32]string{
+		0: "REPLAY_STATE_UNSPECIFIED",
+		1: "REPLAY_STATE_RUNNING",
+		2: "REPLAY_STATE_FINISHED",
+		3: "REPLAY_STATE_FAILED",
+	}
+	ReplayState_value = map[string]int32{
+		"REPLAY_STATE_UNSPECIFIED": 0,
+		"REPLAY_STATE_RUNNING":     1,
+		"REPLAY_STATE_FINISHED":    2,
+		"REPLAY_STATE_FAILED":      3,
+	}
+)
+
+func (x ReplayState) Enum() *ReplayState {
+	p := new(ReplayState)
+	*p = x
+	return p
+}
+
+func (x ReplayState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ReplayState) Descriptor() protoreflect.EnumDescriptor {
+	return file_proto_command_command_proto_enumTypes[3].Descriptor()
+}
+
+func (ReplayState) Type() protoreflect.EnumType {
+	return &file_proto_command_command_proto_enumTypes[3]
+}
+
+func (x ReplayState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ReplayState.Descriptor instead.
+func (ReplayState) EnumDescriptor() ([]byte, []int) {
+	return file_proto_command_command_proto_rawDescGZIP(), []int{3}
+}
+
 // ApiState is whether an API is to be served.
 type ApiState int32
 
@@ -55,11 +290,11 @@ func (x ApiState) String() string {
 }
 
 func (ApiState) Descriptor() protoreflect.EnumDescriptor {
-	return file_proto_command_command_proto_enumTypes[0].Descriptor()
+	return file_proto_command_command_proto_enumTypes[4].Descriptor()
 }
 
 func (ApiState) Type() protoreflect.EnumType {
-	return &file_proto_command_command_proto_enumTypes[0]
+	return &file_proto_command_command_proto_enumTypes[4]
 }
 
 func (x ApiState) Number() protoreflect.EnumNumber {
@@ -68,7 +303,7 @@ func (x ApiState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ApiState.Descriptor instead.
 func (ApiState) EnumDescriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{0}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{4}
 }
 
 // PlanStatus is where a plan stands in its life. Published and deprecated plans are served.
@@ -111,11 +346,11 @@ func (x PlanStatus) String() string {
 }
 
 func (PlanStatus) Descriptor() protoreflect.EnumDescriptor {
-	return file_proto_command_command_proto_enumTypes[1].Descriptor()
+	return file_proto_command_command_proto_enumTypes[5].Descriptor()
 }
 
 func (PlanStatus) Type() protoreflect.EnumType {
-	return &file_proto_command_command_proto_enumTypes[1]
+	return &file_proto_command_command_proto_enumTypes[5]
 }
 
 func (x PlanStatus) Number() protoreflect.EnumNumber {
@@ -124,7 +359,7 @@ func (x PlanStatus) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PlanStatus.Descriptor instead.
 func (PlanStatus) EnumDescriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{1}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{5}
 }
 
 // Code is why a command was refused. A code never changes meaning.
@@ -135,27 +370,45 @@ const (
 	// CODE_MALFORMED: the entry cannot be read, or lacks what its change needs.
 	Code_CODE_MALFORMED Code = 1
 	// CODE_UNSUPPORTED: the entry was written by a later version.
-	Code_CODE_UNSUPPORTED         Code = 2
-	Code_CODE_VERSION_MISMATCH    Code = 3
-	Code_CODE_API_NOT_FOUND       Code = 10
-	Code_CODE_API_EXISTS          Code = 11
-	Code_CODE_PATH_CONFLICT       Code = 12
-	Code_CODE_HOST_CONFLICT       Code = 13
-	Code_CODE_API_RUNNING         Code = 14
-	Code_CODE_API_NOT_DELETABLE   Code = 15
-	Code_CODE_API_NOT_DEPLOYABLE  Code = 16
-	Code_CODE_API_STATE           Code = 17
-	Code_CODE_LIFECYCLE_INVALID   Code = 18
-	Code_CODE_TYPE_CHANGED        Code = 19
-	Code_CODE_API_DEPRECATED      Code = 20
-	Code_CODE_PLAN_NOT_FOUND      Code = 30
-	Code_CODE_PLAN_EXISTS         Code = 31
-	Code_CODE_PLAN_PUBLISHED      Code = 32
-	Code_CODE_PLAN_DEPRECATED     Code = 33
-	Code_CODE_PLAN_CLOSED         Code = 34
-	Code_CODE_PLAN_NOT_PUBLISHED  Code = 35
-	Code_CODE_PLAN_INVALID        Code = 36
-	Code_CODE_PLAN_KEYLESS_EXISTS Code = 37
+	Code_CODE_UNSUPPORTED                     Code = 2
+	Code_CODE_VERSION_MISMATCH                Code = 3
+	Code_CODE_API_NOT_FOUND                   Code = 10
+	Code_CODE_API_EXISTS                      Code = 11
+	Code_CODE_PATH_CONFLICT                   Code = 12
+	Code_CODE_HOST_CONFLICT                   Code = 13
+	Code_CODE_API_RUNNING                     Code = 14
+	Code_CODE_API_NOT_DELETABLE               Code = 15
+	Code_CODE_API_NOT_DEPLOYABLE              Code = 16
+	Code_CODE_API_STATE                       Code = 17
+	Code_CODE_LIFECYCLE_INVALID               Code = 18
+	Code_CODE_TYPE_CHANGED                    Code = 19
+	Code_CODE_API_DEPRECATED                  Code = 20
+	Code_CODE_PLAN_NOT_FOUND                  Code = 30
+	Code_CODE_PLAN_EXISTS                     Code = 31
+	Code_CODE_PLAN_PUBLISHED                  Code = 32
+	Code_CODE_PLAN_DEPRECATED                 Code = 33
+	Code_CODE_PLAN_CLOSED                     Code = 34
+	Code_CODE_PLAN_NOT_PUBLISHED              Code = 35
+	Code_CODE_PLAN_INVALID                    Code = 36
+	Code_CODE_PLAN_KEYLESS_EXISTS             Code = 37
+	Code_CODE_PLAN_NOT_DELETABLE              Code = 38
+	Code_CODE_PLAN_NOT_SUBSCRIBABLE           Code = 39
+	Code_CODE_PLAN_SUBSCRIBED                 Code = 40
+	Code_CODE_SUBSCRIPTION_NOT_FOUND          Code = 50
+	Code_CODE_SUBSCRIPTION_EXISTS             Code = 51
+	Code_CODE_SUBSCRIPTION_PROCESSED          Code = 52
+	Code_CODE_SUBSCRIPTION_CLOSED             Code = 53
+	Code_CODE_SUBSCRIPTION_NOT_CLOSED         Code = 54
+	Code_CODE_SUBSCRIPTION_NOT_PAUSABLE       Code = 55
+	Code_CODE_SUBSCRIPTION_NOT_PAUSED         Code = 56
+	Code_CODE_SUBSCRIPTION_NOT_UPDATABLE      Code = 57
+	Code_CODE_SUBSCRIPTION_CONSUMER_STATUS    Code = 58
+	Code_CODE_SUBSCRIPTION_ENTRYPOINT_MISSING Code = 59
+	// CODE_SUBSCRIPTION_STALE: a report of a worker is about what is no longer so.
+	Code_CODE_SUBSCRIPTION_STALE Code = 60
+	Code_CODE_REPLAY_NOT_FOUND   Code = 61
+	Code_CODE_REPLAY_EXISTS      Code = 62
+	Code_CODE_REPLAY_REFUSED     Code = 63
 )
 
 // Enum value maps for Code.
@@ -184,31 +437,65 @@ var (
 		35: "CODE_PLAN_NOT_PUBLISHED",
 		36: "CODE_PLAN_INVALID",
 		37: "CODE_PLAN_KEYLESS_EXISTS",
+		38: "CODE_PLAN_NOT_DELETABLE",
+		39: "CODE_PLAN_NOT_SUBSCRIBABLE",
+		40: "CODE_PLAN_SUBSCRIBED",
+		50: "CODE_SUBSCRIPTION_NOT_FOUND",
+		51: "CODE_SUBSCRIPTION_EXISTS",
+		52: "CODE_SUBSCRIPTION_PROCESSED",
+		53: "CODE_SUBSCRIPTION_CLOSED",
+		54: "CODE_SUBSCRIPTION_NOT_CLOSED",
+		55: "CODE_SUBSCRIPTION_NOT_PAUSABLE",
+		56: "CODE_SUBSCRIPTION_NOT_PAUSED",
+		57: "CODE_SUBSCRIPTION_NOT_UPDATABLE",
+		58: "CODE_SUBSCRIPTION_CONSUMER_STATUS",
+		59: "CODE_SUBSCRIPTION_ENTRYPOINT_MISSING",
+		60: "CODE_SUBSCRIPTION_STALE",
+		61: "CODE_REPLAY_NOT_FOUND",
+		62: "CODE_REPLAY_EXISTS",
+		63: "CODE_REPLAY_REFUSED",
 	}
 	Code_value = map[string]int32{
-		"CODE_UNSPECIFIED":         0,
-		"CODE_MALFORMED":           1,
-		"CODE_UNSUPPORTED":         2,
-		"CODE_VERSION_MISMATCH":    3,
-		"CODE_API_NOT_FOUND":       10,
-		"CODE_API_EXISTS":          11,
-		"CODE_PATH_CONFLICT":       12,
-		"CODE_HOST_CONFLICT":       13,
-		"CODE_API_RUNNING":         14,
-		"CODE_API_NOT_DELETABLE":   15,
-		"CODE_API_NOT_DEPLOYABLE":  16,
-		"CODE_API_STATE":           17,
-		"CODE_LIFECYCLE_INVALID":   18,
-		"CODE_TYPE_CHANGED":        19,
-		"CODE_API_DEPRECATED":      20,
-		"CODE_PLAN_NOT_FOUND":      30,
-		"CODE_PLAN_EXISTS":         31,
-		"CODE_PLAN_PUBLISHED":      32,
-		"CODE_PLAN_DEPRECATED":     33,
-		"CODE_PLAN_CLOSED":         34,
-		"CODE_PLAN_NOT_PUBLISHED":  35,
-		"CODE_PLAN_INVALID":        36,
-		"CODE_PLAN_KEYLESS_EXISTS": 37,
+		"CODE_UNSPECIFIED":                     0,
+		"CODE_MALFORMED":                       1,
+		"CODE_UNSUPPORTED":                     2,
+		"CODE_VERSION_MISMATCH":                3,
+		"CODE_API_NOT_FOUND":                   10,
+		"CODE_API_EXISTS":                      11,
+		"CODE_PATH_CONFLICT":                   12,
+		"CODE_HOST_CONFLICT":                   13,
+		"CODE_API_RUNNING":                     14,
+		"CODE_API_NOT_DELETABLE":               15,
+		"CODE_API_NOT_DEPLOYABLE":              16,
+		"CODE_API_STATE":                       17,
+		"CODE_LIFECYCLE_INVALID":               18,
+		"CODE_TYPE_CHANGED":                    19,
+		"CODE_API_DEPRECATED":                  20,
+		"CODE_PLAN_NOT_FOUND":                  30,
+		"CODE_PLAN_EXISTS":                     31,
+		"CODE_PLAN_PUBLISHED":                  32,
+		"CODE_PLAN_DEPRECATED":                 33,
+		"CODE_PLAN_CLOSED":                     34,
+		"CODE_PLAN_NOT_PUBLISHED":              35,
+		"CODE_PLAN_INVALID":                    36,
+		"CODE_PLAN_KEYLESS_EXISTS":             37,
+		"CODE_PLAN_NOT_DELETABLE":              38,
+		"CODE_PLAN_NOT_SUBSCRIBABLE":           39,
+		"CODE_PLAN_SUBSCRIBED":                 40,
+		"CODE_SUBSCRIPTION_NOT_FOUND":          50,
+		"CODE_SUBSCRIPTION_EXISTS":             51,
+		"CODE_SUBSCRIPTION_PROCESSED":          52,
+		"CODE_SUBSCRIPTION_CLOSED":             53,
+		"CODE_SUBSCRIPTION_NOT_CLOSED":         54,
+		"CODE_SUBSCRIPTION_NOT_PAUSABLE":       55,
+		"CODE_SUBSCRIPTION_NOT_PAUSED":         56,
+		"CODE_SUBSCRIPTION_NOT_UPDATABLE":      57,
+		"CODE_SUBSCRIPTION_CONSUMER_STATUS":    58,
+		"CODE_SUBSCRIPTION_ENTRYPOINT_MISSING": 59,
+		"CODE_SUBSCRIPTION_STALE":              60,
+		"CODE_REPLAY_NOT_FOUND":                61,
+		"CODE_REPLAY_EXISTS":                   62,
+		"CODE_REPLAY_REFUSED":                  63,
 	}
 )
 
@@ -223,11 +510,11 @@ func (x Code) String() string {
 }
 
 func (Code) Descriptor() protoreflect.EnumDescriptor {
-	return file_proto_command_command_proto_enumTypes[2].Descriptor()
+	return file_proto_command_command_proto_enumTypes[6].Descriptor()
 }
 
 func (Code) Type() protoreflect.EnumType {
-	return &file_proto_command_command_proto_enumTypes[2]
+	return &file_proto_command_command_proto_enumTypes[6]
 }
 
 func (x Code) Number() protoreflect.EnumNumber {
@@ -236,7 +523,7 @@ func (x Code) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Code.Descriptor instead.
 func (Code) EnumDescriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{2}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{6}
 }
 
 // Kind is the kind of listener.
@@ -276,11 +563,11 @@ func (x Claim_Kind) String() string {
 }
 
 func (Claim_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_proto_command_command_proto_enumTypes[3].Descriptor()
+	return file_proto_command_command_proto_enumTypes[7].Descriptor()
 }
 
 func (Claim_Kind) Type() protoreflect.EnumType {
-	return &file_proto_command_command_proto_enumTypes[3]
+	return &file_proto_command_command_proto_enumTypes[7]
 }
 
 func (x Claim_Kind) Number() protoreflect.EnumNumber {
@@ -289,7 +576,7 @@ func (x Claim_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Claim_Kind.Descriptor instead.
 func (Claim_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{9, 0}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{16, 0}
 }
 
 // Command is one entry of the raft log: a change, who asked for it, and when the leader took it.
@@ -312,6 +599,12 @@ type Command struct {
 	//	*Command_DeletePlan
 	//	*Command_Deploy
 	//	*Command_SetState
+	//	*Command_PutSubscription
+	//	*Command_MoveSubscription
+	//	*Command_FailSubscription
+	//	*Command_AddReplay
+	//	*Command_EndReplay
+	//	*Command_AssignReplay
 	Change        isCommand_Change `protobuf_oneof:"change"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -445,6 +738,60 @@ func (x *Command) GetSetState() *SetState {
 	return nil
 }
 
+func (x *Command) GetPutSubscription() *PutSubscription {
+	if x != nil {
+		if x, ok := x.Change.(*Command_PutSubscription); ok {
+			return x.PutSubscription
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetMoveSubscription() *MoveSubscription {
+	if x != nil {
+		if x, ok := x.Change.(*Command_MoveSubscription); ok {
+			return x.MoveSubscription
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetFailSubscription() *FailSubscription {
+	if x != nil {
+		if x, ok := x.Change.(*Command_FailSubscription); ok {
+			return x.FailSubscription
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetAddReplay() *AddReplay {
+	if x != nil {
+		if x, ok := x.Change.(*Command_AddReplay); ok {
+			return x.AddReplay
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetEndReplay() *EndReplay {
+	if x != nil {
+		if x, ok := x.Change.(*Command_EndReplay); ok {
+			return x.EndReplay
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetAssignReplay() *AssignReplay {
+	if x != nil {
+		if x, ok := x.Change.(*Command_AssignReplay); ok {
+			return x.AssignReplay
+		}
+	}
+	return nil
+}
+
 type isCommand_Change interface {
 	isCommand_Change()
 }
@@ -477,6 +824,30 @@ type Command_SetState struct {
 	SetState *SetState `protobuf:"bytes,16,opt,name=set_state,json=setState,proto3,oneof"`
 }
 
+type Command_PutSubscription struct {
+	PutSubscription *PutSubscription `protobuf:"bytes,17,opt,name=put_subscription,json=putSubscription,proto3,oneof"`
+}
+
+type Command_MoveSubscription struct {
+	MoveSubscription *MoveSubscription `protobuf:"bytes,18,opt,name=move_subscription,json=moveSubscription,proto3,oneof"`
+}
+
+type Command_FailSubscription struct {
+	FailSubscription *FailSubscription `protobuf:"bytes,19,opt,name=fail_subscription,json=failSubscription,proto3,oneof"`
+}
+
+type Command_AddReplay struct {
+	AddReplay *AddReplay `protobuf:"bytes,20,opt,name=add_replay,json=addReplay,proto3,oneof"`
+}
+
+type Command_EndReplay struct {
+	EndReplay *EndReplay `protobuf:"bytes,21,opt,name=end_replay,json=endReplay,proto3,oneof"`
+}
+
+type Command_AssignReplay struct {
+	AssignReplay *AssignReplay `protobuf:"bytes,22,opt,name=assign_replay,json=assignReplay,proto3,oneof"`
+}
+
 func (*Command_PutApi) isCommand_Change() {}
 
 func (*Command_DeleteApi) isCommand_Change() {}
@@ -490,6 +861,18 @@ func (*Command_DeletePlan) isCommand_Change() {}
 func (*Command_Deploy) isCommand_Change() {}
 
 func (*Command_SetState) isCommand_Change() {}
+
+func (*Command_PutSubscription) isCommand_Change() {}
+
+func (*Command_MoveSubscription) isCommand_Change() {}
+
+func (*Command_FailSubscription) isCommand_Change() {}
+
+func (*Command_AddReplay) isCommand_Change() {}
+
+func (*Command_EndReplay) isCommand_Change() {}
+
+func (*Command_AssignReplay) isCommand_Change() {}
 
 // PutApi creates an API or replaces its definition, with its plans in the same step.
 type PutApi struct {
@@ -1059,6 +1442,590 @@ func (x *SetState) GetDefinition() []byte {
 	return nil
 }
 
+// PutSubscription creates a subscription or changes what its consumer says; its statuses only move by MoveSubscription.
+type PutSubscription struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	SubscriptionId string                 `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	// create refuses an id that exists; without it an id that does not exist is refused.
+	Create bool `protobuf:"varint,2,opt,name=create,proto3" json:"create,omitempty"`
+	// expect_version refuses the change unless the record's version is this one; 0 takes any.
+	ExpectVersion uint64 `protobuf:"varint,3,opt,name=expect_version,json=expectVersion,proto3" json:"expect_version,omitempty"`
+	ApiId         string `protobuf:"bytes,4,opt,name=api_id,json=apiId,proto3" json:"api_id,omitempty"`
+	// plan, application, origin and request are of a new subscription; they are not read in a change.
+	PlanId      string            `protobuf:"bytes,5,opt,name=plan_id,json=planId,proto3" json:"plan_id,omitempty"`
+	Application string            `protobuf:"bytes,6,opt,name=application,proto3" json:"application,omitempty"`
+	Origin      string            `protobuf:"bytes,7,opt,name=origin,proto3" json:"origin,omitempty"`
+	Request     string            `protobuf:"bytes,8,opt,name=request,proto3" json:"request,omitempty"`
+	Metadata    map[string]string `protobuf:"bytes,9,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Consumer    *Consumer         `protobuf:"bytes,10,opt,name=consumer,proto3" json:"consumer,omitempty"`
+	// starting_at_ms and ending_at_ms bound the time of service, in milliseconds since 1970 UTC; 0: open.
+	StartingAtMs int64 `protobuf:"varint,11,opt,name=starting_at_ms,json=startingAtMs,proto3" json:"starting_at_ms,omitempty"`
+	EndingAtMs   int64 `protobuf:"varint,12,opt,name=ending_at_ms,json=endingAtMs,proto3" json:"ending_at_ms,omitempty"`
+	// accept processes a new subscription at once: its plan validates by itself.
+	Accept        bool `protobuf:"varint,13,opt,name=accept,proto3" json:"accept,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutSubscription) Reset() {
+	*x = PutSubscription{}
+	mi := &file_proto_command_command_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutSubscription) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutSubscription) ProtoMessage() {}
+
+func (x *PutSubscription) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_command_command_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutSubscription.ProtoReflect.Descriptor instead.
+func (*PutSubscription) Descriptor() ([]byte, []int) {
+	return file_proto_command_command_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *PutSubscription) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *PutSubscription) GetCreate() bool {
+	if x != nil {
+		return x.Create
+	}
+	return false
+}
+
+func (x *PutSubscription) GetExpectVersion() uint64 {
+	if x != nil {
+		return x.ExpectVersion
+	}
+	return 0
+}
+
+func (x *PutSubscription) GetApiId() string {
+	if x != nil {
+		return x.ApiId
+	}
+	return ""
+}
+
+func (x *PutSubscription) GetPlanId() string {
+	if x != nil {
+		return x.PlanId
+	}
+	return ""
+}
+
+func (x *PutSubscription) GetApplication() string {
+	if x != nil {
+		return x.Application
+	}
+	return ""
+}
+
+func (x *PutSubscription) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *PutSubscription) GetRequest() string {
+	if x != nil {
+		return x.Request
+	}
+	return ""
+}
+
+func (x *PutSubscription) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+func (x *PutSubscription) GetConsumer() *Consumer {
+	if x != nil {
+		return x.Consumer
+	}
+	return nil
+}
+
+func (x *PutSubscription) GetStartingAtMs() int64 {
+	if x != nil {
+		return x.StartingAtMs
+	}
+	return 0
+}
+
+func (x *PutSubscription) GetEndingAtMs() int64 {
+	if x != nil {
+		return x.EndingAtMs
+	}
+	return 0
+}
+
+func (x *PutSubscription) GetAccept() bool {
+	if x != nil {
+		return x.Accept
+	}
+	return false
+}
+
+// Consumer is how and where a push subscription is delivered. Configuration holds secrets: it is never logged.
+type Consumer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// entrypoint_id is the type of the entrypoint, such as webhook.
+	EntrypointId  string `protobuf:"bytes,1,opt,name=entrypoint_id,json=entrypointId,proto3" json:"entrypoint_id,omitempty"`
+	Channel       string `protobuf:"bytes,2,opt,name=channel,proto3" json:"channel,omitempty"`
+	Configuration []byte `protobuf:"bytes,3,opt,name=configuration,proto3" json:"configuration,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Consumer) Reset() {
+	*x = Consumer{}
+	mi := &file_proto_command_command_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Consumer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Consumer) ProtoMessage() {}
+
+func (x *Consumer) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_command_command_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Consumer.ProtoReflect.Descriptor instead.
+func (*Consumer) Descriptor() ([]byte, []int) {
+	return file_proto_command_command_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Consumer) GetEntrypointId() string {
+	if x != nil {
+		return x.EntrypointId
+	}
+	return ""
+}
+
+func (x *Consumer) GetChannel() string {
+	if x != nil {
+		return x.Channel
+	}
+	return ""
+}
+
+func (x *Consumer) GetConfiguration() []byte {
+	if x != nil {
+		return x.Configuration
+	}
+	return nil
+}
+
+// MoveSubscription moves a subscription along its life.
+type MoveSubscription struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	SubscriptionId string                 `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	ExpectVersion  uint64                 `protobuf:"varint,2,opt,name=expect_version,json=expectVersion,proto3" json:"expect_version,omitempty"`
+	Move           SubscriptionMove       `protobuf:"varint,3,opt,name=move,proto3,enum=sluice.command.v1.SubscriptionMove" json:"move,omitempty"`
+	// reason is what the publisher says to it: accept and reject.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// starting_at_ms and ending_at_ms replace those of the record where they are not 0: accept.
+	StartingAtMs  int64 `protobuf:"varint,5,opt,name=starting_at_ms,json=startingAtMs,proto3" json:"starting_at_ms,omitempty"`
+	EndingAtMs    int64 `protobuf:"varint,6,opt,name=ending_at_ms,json=endingAtMs,proto3" json:"ending_at_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MoveSubscription) Reset() {
+	*x = MoveSubscription{}
+	mi := &file_proto_command_command_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MoveSubscription) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MoveSubscription) ProtoMessage() {}
+
+func (x *MoveSubscription) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_command_command_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MoveSubscription.ProtoReflect.Descriptor instead.
+func (*MoveSubscription) Descriptor() ([]byte, []int) {
+	return file_proto_command_command_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *MoveSubscription) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *MoveSubscription) GetExpectVersion() uint64 {
+	if x != nil {
+		return x.ExpectVersion
+	}
+	return 0
+}
+
+func (x *MoveSubscription) GetMove() SubscriptionMove {
+	if x != nil {
+		return x.Move
+	}
+	return SubscriptionMove_SUBSCRIPTION_MOVE_UNSPECIFIED
+}
+
+func (x *MoveSubscription) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *MoveSubscription) GetStartingAtMs() int64 {
+	if x != nil {
+		return x.StartingAtMs
+	}
+	return 0
+}
+
+func (x *MoveSubscription) GetEndingAtMs() int64 {
+	if x != nil {
+		return x.EndingAtMs
+	}
+	return 0
+}
+
+// FailSubscription records that a worker has given a subscription up, which only its consumer's START ends (spec 7.5).
+type FailSubscription struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	SubscriptionId string                 `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	// revision is the one that failed: a report of an earlier one changes nothing.
+	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Cause         string `protobuf:"bytes,3,opt,name=cause,proto3" json:"cause,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FailSubscription) Reset() {
+	*x = FailSubscription{}
+	mi := &file_proto_command_command_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FailSubscription) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FailSubscription) ProtoMessage() {}
+
+func (x *FailSubscription) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_command_command_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FailSubscription.ProtoReflect.Descriptor instead.
+func (*FailSubscription) Descriptor() ([]byte, []int) {
+	return file_proto_command_command_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *FailSubscription) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *FailSubscription) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *FailSubscription) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+// AddReplay has a part of the past delivered again, beside the live delivery.
+type AddReplay struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	SubscriptionId string                 `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	ExpectVersion  uint64                 `protobuf:"varint,2,opt,name=expect_version,json=expectVersion,proto3" json:"expect_version,omitempty"`
+	ReplayId       string                 `protobuf:"bytes,3,opt,name=replay_id,json=replayId,proto3" json:"replay_id,omitempty"`
+	// from and until are cursors; an empty until is what is there when the replay begins.
+	From          string `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
+	Until         string `protobuf:"bytes,5,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddReplay) Reset() {
+	*x = AddReplay{}
+	mi := &file_proto_command_command_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddReplay) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddReplay) ProtoMessage() {}
+
+func (x *AddReplay) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_command_command_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddReplay.ProtoReflect.Descriptor instead.
+func (*AddReplay) Descriptor() ([]byte, []int) {
+	return file_proto_command_command_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *AddReplay) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *AddReplay) GetExpectVersion() uint64 {
+	if x != nil {
+		return x.ExpectVersion
+	}
+	return 0
+}
+
+func (x *AddReplay) GetReplayId() string {
+	if x != nil {
+		return x.ReplayId
+	}
+	return ""
+}
+
+func (x *AddReplay) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *AddReplay) GetUntil() string {
+	if x != nil {
+		return x.Until
+	}
+	return ""
+}
+
+// AssignReplay gives a running replay to one worker, since every worker that runs it would deliver all of it.
+type AssignReplay struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	SubscriptionId string                 `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	ReplayId       string                 `protobuf:"bytes,2,opt,name=replay_id,json=replayId,proto3" json:"replay_id,omitempty"`
+	// from is the worker that has it, empty for none; another one refuses the change.
+	From          string `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	Worker        string `protobuf:"bytes,4,opt,name=worker,proto3" json:"worker,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AssignReplay) Reset() {
+	*x = AssignReplay{}
+	mi := &file_proto_command_command_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AssignReplay) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AssignReplay) ProtoMessage() {}
+
+func (x *AssignReplay) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_command_command_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AssignReplay.ProtoReflect.Descriptor instead.
+func (*AssignReplay) Descriptor() ([]byte, []int) {
+	return file_proto_command_command_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *AssignReplay) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *AssignReplay) GetReplayId() string {
+	if x != nil {
+		return x.ReplayId
+	}
+	return ""
+}
+
+func (x *AssignReplay) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *AssignReplay) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+// EndReplay records that a replay is over, or takes it back.
+type EndReplay struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	SubscriptionId string                 `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	ReplayId       string                 `protobuf:"bytes,2,opt,name=replay_id,json=replayId,proto3" json:"replay_id,omitempty"`
+	// cancel takes a replay back; without it its worker has finished it, or failed to where error says why.
+	Cancel bool   `protobuf:"varint,3,opt,name=cancel,proto3" json:"cancel,omitempty"`
+	Error  string `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
+	// worker is who says so; it must be the one that has it.
+	Worker        string `protobuf:"bytes,5,opt,name=worker,proto3" json:"worker,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndReplay) Reset() {
+	*x = EndReplay{}
+	mi := &file_proto_command_command_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndReplay) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndReplay) ProtoMessage() {}
+
+func (x *EndReplay) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_command_command_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndReplay.ProtoReflect.Descriptor instead.
+func (*EndReplay) Descriptor() ([]byte, []int) {
+	return file_proto_command_command_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *EndReplay) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *EndReplay) GetReplayId() string {
+	if x != nil {
+		return x.ReplayId
+	}
+	return ""
+}
+
+func (x *EndReplay) GetCancel() bool {
+	if x != nil {
+		return x.Cancel
+	}
+	return false
+}
+
+func (x *EndReplay) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *EndReplay) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
 // Plan is one plan of an API.
 type Plan struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1083,7 +2050,7 @@ type Plan struct {
 
 func (x *Plan) Reset() {
 	*x = Plan{}
-	mi := &file_proto_command_command_proto_msgTypes[8]
+	mi := &file_proto_command_command_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1095,7 +2062,7 @@ func (x *Plan) String() string {
 func (*Plan) ProtoMessage() {}
 
 func (x *Plan) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[8]
+	mi := &file_proto_command_command_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1108,7 +2075,7 @@ func (x *Plan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plan.ProtoReflect.Descriptor instead.
 func (*Plan) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{8}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Plan) GetId() string {
@@ -1209,7 +2176,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_proto_command_command_proto_msgTypes[9]
+	mi := &file_proto_command_command_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1221,7 +2188,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[9]
+	mi := &file_proto_command_command_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1234,7 +2201,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{9}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Claim) GetKind() Claim_Kind {
@@ -1275,7 +2242,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_proto_command_command_proto_msgTypes[10]
+	mi := &file_proto_command_command_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1287,7 +2254,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[10]
+	mi := &file_proto_command_command_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1300,7 +2267,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{10}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Result) GetIndex() uint64 {
@@ -1344,7 +2311,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_proto_command_command_proto_msgTypes[11]
+	mi := &file_proto_command_command_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1356,7 +2323,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[11]
+	mi := &file_proto_command_command_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1369,7 +2336,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{11}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Error) GetCode() Code {
@@ -1404,7 +2371,7 @@ type Parameter struct {
 
 func (x *Parameter) Reset() {
 	*x = Parameter{}
-	mi := &file_proto_command_command_proto_msgTypes[12]
+	mi := &file_proto_command_command_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1416,7 +2383,7 @@ func (x *Parameter) String() string {
 func (*Parameter) ProtoMessage() {}
 
 func (x *Parameter) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[12]
+	mi := &file_proto_command_command_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1429,7 +2396,7 @@ func (x *Parameter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Parameter.ProtoReflect.Descriptor instead.
 func (*Parameter) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{12}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Parameter) GetName() string {
@@ -1450,7 +2417,7 @@ var File_proto_command_command_proto protoreflect.FileDescriptor
 
 const file_proto_command_command_proto_rawDesc = "" +
 	"\n" +
-	"\x1bproto/command/command.proto\x12\x11sluice.command.v1\"\x92\x04\n" +
+	"\x1bproto/command/command.proto\x12\x11sluice.command.v1\"\xd1\a\n" +
 	"\aCommand\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1d\n" +
 	"\n" +
@@ -1466,7 +2433,15 @@ const file_proto_command_command_proto_rawDesc = "" +
 	"\vdelete_plan\x18\x0e \x01(\v2\x1d.sluice.command.v1.DeletePlanH\x00R\n" +
 	"deletePlan\x123\n" +
 	"\x06deploy\x18\x0f \x01(\v2\x19.sluice.command.v1.DeployH\x00R\x06deploy\x12:\n" +
-	"\tset_state\x18\x10 \x01(\v2\x1b.sluice.command.v1.SetStateH\x00R\bsetStateB\b\n" +
+	"\tset_state\x18\x10 \x01(\v2\x1b.sluice.command.v1.SetStateH\x00R\bsetState\x12O\n" +
+	"\x10put_subscription\x18\x11 \x01(\v2\".sluice.command.v1.PutSubscriptionH\x00R\x0fputSubscription\x12R\n" +
+	"\x11move_subscription\x18\x12 \x01(\v2#.sluice.command.v1.MoveSubscriptionH\x00R\x10moveSubscription\x12R\n" +
+	"\x11fail_subscription\x18\x13 \x01(\v2#.sluice.command.v1.FailSubscriptionH\x00R\x10failSubscription\x12=\n" +
+	"\n" +
+	"add_replay\x18\x14 \x01(\v2\x1c.sluice.command.v1.AddReplayH\x00R\taddReplay\x12=\n" +
+	"\n" +
+	"end_replay\x18\x15 \x01(\v2\x1c.sluice.command.v1.EndReplayH\x00R\tendReplay\x12F\n" +
+	"\rassign_replay\x18\x16 \x01(\v2\x1f.sluice.command.v1.AssignReplayH\x00R\fassignReplayB\b\n" +
 	"\x06change\"\xf1\x03\n" +
 	"\x06PutApi\x12\x15\n" +
 	"\x06api_id\x18\x01 \x01(\tR\x05apiId\x12\x16\n" +
@@ -1522,7 +2497,59 @@ const file_proto_command_command_proto_rawDesc = "" +
 	"\x02to\x18\x03 \x01(\x0e2\x1b.sluice.command.v1.ApiStateR\x02to\x12\x1e\n" +
 	"\n" +
 	"definition\x18\x04 \x01(\fR\n" +
-	"definition\"\xf2\x02\n" +
+	"definition\"\xa1\x04\n" +
+	"\x0fPutSubscription\x12'\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\x16\n" +
+	"\x06create\x18\x02 \x01(\bR\x06create\x12%\n" +
+	"\x0eexpect_version\x18\x03 \x01(\x04R\rexpectVersion\x12\x15\n" +
+	"\x06api_id\x18\x04 \x01(\tR\x05apiId\x12\x17\n" +
+	"\aplan_id\x18\x05 \x01(\tR\x06planId\x12 \n" +
+	"\vapplication\x18\x06 \x01(\tR\vapplication\x12\x16\n" +
+	"\x06origin\x18\a \x01(\tR\x06origin\x12\x18\n" +
+	"\arequest\x18\b \x01(\tR\arequest\x12L\n" +
+	"\bmetadata\x18\t \x03(\v20.sluice.command.v1.PutSubscription.MetadataEntryR\bmetadata\x127\n" +
+	"\bconsumer\x18\n" +
+	" \x01(\v2\x1b.sluice.command.v1.ConsumerR\bconsumer\x12$\n" +
+	"\x0estarting_at_ms\x18\v \x01(\x03R\fstartingAtMs\x12 \n" +
+	"\fending_at_ms\x18\f \x01(\x03R\n" +
+	"endingAtMs\x12\x16\n" +
+	"\x06accept\x18\r \x01(\bR\x06accept\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"o\n" +
+	"\bConsumer\x12#\n" +
+	"\rentrypoint_id\x18\x01 \x01(\tR\fentrypointId\x12\x18\n" +
+	"\achannel\x18\x02 \x01(\tR\achannel\x12$\n" +
+	"\rconfiguration\x18\x03 \x01(\fR\rconfiguration\"\xfb\x01\n" +
+	"\x10MoveSubscription\x12'\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12%\n" +
+	"\x0eexpect_version\x18\x02 \x01(\x04R\rexpectVersion\x127\n" +
+	"\x04move\x18\x03 \x01(\x0e2#.sluice.command.v1.SubscriptionMoveR\x04move\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12$\n" +
+	"\x0estarting_at_ms\x18\x05 \x01(\x03R\fstartingAtMs\x12 \n" +
+	"\fending_at_ms\x18\x06 \x01(\x03R\n" +
+	"endingAtMs\"m\n" +
+	"\x10FailSubscription\x12'\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x14\n" +
+	"\x05cause\x18\x03 \x01(\tR\x05cause\"\xa2\x01\n" +
+	"\tAddReplay\x12'\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12%\n" +
+	"\x0eexpect_version\x18\x02 \x01(\x04R\rexpectVersion\x12\x1b\n" +
+	"\treplay_id\x18\x03 \x01(\tR\breplayId\x12\x12\n" +
+	"\x04from\x18\x04 \x01(\tR\x04from\x12\x14\n" +
+	"\x05until\x18\x05 \x01(\tR\x05until\"\x80\x01\n" +
+	"\fAssignReplay\x12'\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\x1b\n" +
+	"\treplay_id\x18\x02 \x01(\tR\breplayId\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\tR\x04from\x12\x16\n" +
+	"\x06worker\x18\x04 \x01(\tR\x06worker\"\x97\x01\n" +
+	"\tEndReplay\x12'\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\x1b\n" +
+	"\treplay_id\x18\x02 \x01(\tR\breplayId\x12\x16\n" +
+	"\x06cancel\x18\x03 \x01(\bR\x06cancel\x12\x14\n" +
+	"\x05error\x18\x04 \x01(\tR\x05error\x12\x16\n" +
+	"\x06worker\x18\x05 \x01(\tR\x06worker\"\xf2\x02\n" +
 	"\x04Plan\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x19\n" +
@@ -1563,7 +2590,34 @@ const file_proto_command_command_proto_rawDesc = "" +
 	"parameters\"5\n" +
 	"\tParameter\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value*S\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value*\xa1\x02\n" +
+	"\x10SubscriptionMove\x12!\n" +
+	"\x1dSUBSCRIPTION_MOVE_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18SUBSCRIPTION_MOVE_ACCEPT\x10\x01\x12\x1c\n" +
+	"\x18SUBSCRIPTION_MOVE_REJECT\x10\x02\x12\x1b\n" +
+	"\x17SUBSCRIPTION_MOVE_PAUSE\x10\x03\x12\x1c\n" +
+	"\x18SUBSCRIPTION_MOVE_RESUME\x10\x04\x12\x1b\n" +
+	"\x17SUBSCRIPTION_MOVE_CLOSE\x10\x05\x12\x1d\n" +
+	"\x19SUBSCRIPTION_MOVE_RESTORE\x10\x06\x12\x1a\n" +
+	"\x16SUBSCRIPTION_MOVE_STOP\x10\a\x12\x1b\n" +
+	"\x17SUBSCRIPTION_MOVE_START\x10\b*\xde\x01\n" +
+	"\x12SubscriptionStatus\x12#\n" +
+	"\x1fSUBSCRIPTION_STATUS_UNSPECIFIED\x10\x00\x12\x1f\n" +
+	"\x1bSUBSCRIPTION_STATUS_PENDING\x10\x01\x12 \n" +
+	"\x1cSUBSCRIPTION_STATUS_REJECTED\x10\x02\x12 \n" +
+	"\x1cSUBSCRIPTION_STATUS_ACCEPTED\x10\x03\x12\x1e\n" +
+	"\x1aSUBSCRIPTION_STATUS_CLOSED\x10\x04\x12\x1e\n" +
+	"\x1aSUBSCRIPTION_STATUS_PAUSED\x10\x05*\x88\x01\n" +
+	"\x0eConsumerStatus\x12\x1f\n" +
+	"\x1bCONSUMER_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17CONSUMER_STATUS_STARTED\x10\x01\x12\x1b\n" +
+	"\x17CONSUMER_STATUS_STOPPED\x10\x02\x12\x1b\n" +
+	"\x17CONSUMER_STATUS_FAILURE\x10\x03*y\n" +
+	"\vReplayState\x12\x1c\n" +
+	"\x18REPLAY_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14REPLAY_STATE_RUNNING\x10\x01\x12\x19\n" +
+	"\x15REPLAY_STATE_FINISHED\x10\x02\x12\x17\n" +
+	"\x13REPLAY_STATE_FAILED\x10\x03*S\n" +
 	"\bApiState\x12\x19\n" +
 	"\x15API_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11API_STATE_STOPPED\x10\x01\x12\x15\n" +
@@ -1574,7 +2628,7 @@ const file_proto_command_command_proto_rawDesc = "" +
 	"\x13PLAN_STATUS_STAGING\x10\x01\x12\x19\n" +
 	"\x15PLAN_STATUS_PUBLISHED\x10\x02\x12\x1a\n" +
 	"\x16PLAN_STATUS_DEPRECATED\x10\x03\x12\x16\n" +
-	"\x12PLAN_STATUS_CLOSED\x10\x04*\xb7\x04\n" +
+	"\x12PLAN_STATUS_CLOSED\x10\x04*\xd3\b\n" +
 	"\x04Code\x12\x14\n" +
 	"\x10CODE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eCODE_MALFORMED\x10\x01\x12\x14\n" +
@@ -1599,7 +2653,24 @@ const file_proto_command_command_proto_rawDesc = "" +
 	"\x10CODE_PLAN_CLOSED\x10\"\x12\x1b\n" +
 	"\x17CODE_PLAN_NOT_PUBLISHED\x10#\x12\x15\n" +
 	"\x11CODE_PLAN_INVALID\x10$\x12\x1c\n" +
-	"\x18CODE_PLAN_KEYLESS_EXISTS\x10%B0Z.github.com/sluice-gateway/sluice/proto/commandb\x06proto3"
+	"\x18CODE_PLAN_KEYLESS_EXISTS\x10%\x12\x1b\n" +
+	"\x17CODE_PLAN_NOT_DELETABLE\x10&\x12\x1e\n" +
+	"\x1aCODE_PLAN_NOT_SUBSCRIBABLE\x10'\x12\x18\n" +
+	"\x14CODE_PLAN_SUBSCRIBED\x10(\x12\x1f\n" +
+	"\x1bCODE_SUBSCRIPTION_NOT_FOUND\x102\x12\x1c\n" +
+	"\x18CODE_SUBSCRIPTION_EXISTS\x103\x12\x1f\n" +
+	"\x1bCODE_SUBSCRIPTION_PROCESSED\x104\x12\x1c\n" +
+	"\x18CODE_SUBSCRIPTION_CLOSED\x105\x12 \n" +
+	"\x1cCODE_SUBSCRIPTION_NOT_CLOSED\x106\x12\"\n" +
+	"\x1eCODE_SUBSCRIPTION_NOT_PAUSABLE\x107\x12 \n" +
+	"\x1cCODE_SUBSCRIPTION_NOT_PAUSED\x108\x12#\n" +
+	"\x1fCODE_SUBSCRIPTION_NOT_UPDATABLE\x109\x12%\n" +
+	"!CODE_SUBSCRIPTION_CONSUMER_STATUS\x10:\x12(\n" +
+	"$CODE_SUBSCRIPTION_ENTRYPOINT_MISSING\x10;\x12\x1b\n" +
+	"\x17CODE_SUBSCRIPTION_STALE\x10<\x12\x19\n" +
+	"\x15CODE_REPLAY_NOT_FOUND\x10=\x12\x16\n" +
+	"\x12CODE_REPLAY_EXISTS\x10>\x12\x17\n" +
+	"\x13CODE_REPLAY_REFUSED\x10?B0Z.github.com/sluice-gateway/sluice/proto/commandb\x06proto3"
 
 var (
 	file_proto_command_command_proto_rawDescOnce sync.Once
@@ -1613,50 +2684,71 @@ func file_proto_command_command_proto_rawDescGZIP() []byte {
 	return file_proto_command_command_proto_rawDescData
 }
 
-var file_proto_command_command_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_proto_command_command_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_proto_command_command_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
+var file_proto_command_command_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_proto_command_command_proto_goTypes = []any{
-	(ApiState)(0),      // 0: sluice.command.v1.ApiState
-	(PlanStatus)(0),    // 1: sluice.command.v1.PlanStatus
-	(Code)(0),          // 2: sluice.command.v1.Code
-	(Claim_Kind)(0),    // 3: sluice.command.v1.Claim.Kind
-	(*Command)(nil),    // 4: sluice.command.v1.Command
-	(*PutApi)(nil),     // 5: sluice.command.v1.PutApi
-	(*DeleteApi)(nil),  // 6: sluice.command.v1.DeleteApi
-	(*PutPlan)(nil),    // 7: sluice.command.v1.PutPlan
-	(*MovePlan)(nil),   // 8: sluice.command.v1.MovePlan
-	(*DeletePlan)(nil), // 9: sluice.command.v1.DeletePlan
-	(*Deploy)(nil),     // 10: sluice.command.v1.Deploy
-	(*SetState)(nil),   // 11: sluice.command.v1.SetState
-	(*Plan)(nil),       // 12: sluice.command.v1.Plan
-	(*Claim)(nil),      // 13: sluice.command.v1.Claim
-	(*Result)(nil),     // 14: sluice.command.v1.Result
-	(*Error)(nil),      // 15: sluice.command.v1.Error
-	(*Parameter)(nil),  // 16: sluice.command.v1.Parameter
+	(SubscriptionMove)(0),    // 0: sluice.command.v1.SubscriptionMove
+	(SubscriptionStatus)(0),  // 1: sluice.command.v1.SubscriptionStatus
+	(ConsumerStatus)(0),      // 2: sluice.command.v1.ConsumerStatus
+	(ReplayState)(0),         // 3: sluice.command.v1.ReplayState
+	(ApiState)(0),            // 4: sluice.command.v1.ApiState
+	(PlanStatus)(0),          // 5: sluice.command.v1.PlanStatus
+	(Code)(0),                // 6: sluice.command.v1.Code
+	(Claim_Kind)(0),          // 7: sluice.command.v1.Claim.Kind
+	(*Command)(nil),          // 8: sluice.command.v1.Command
+	(*PutApi)(nil),           // 9: sluice.command.v1.PutApi
+	(*DeleteApi)(nil),        // 10: sluice.command.v1.DeleteApi
+	(*PutPlan)(nil),          // 11: sluice.command.v1.PutPlan
+	(*MovePlan)(nil),         // 12: sluice.command.v1.MovePlan
+	(*DeletePlan)(nil),       // 13: sluice.command.v1.DeletePlan
+	(*Deploy)(nil),           // 14: sluice.command.v1.Deploy
+	(*SetState)(nil),         // 15: sluice.command.v1.SetState
+	(*PutSubscription)(nil),  // 16: sluice.command.v1.PutSubscription
+	(*Consumer)(nil),         // 17: sluice.command.v1.Consumer
+	(*MoveSubscription)(nil), // 18: sluice.command.v1.MoveSubscription
+	(*FailSubscription)(nil), // 19: sluice.command.v1.FailSubscription
+	(*AddReplay)(nil),        // 20: sluice.command.v1.AddReplay
+	(*AssignReplay)(nil),     // 21: sluice.command.v1.AssignReplay
+	(*EndReplay)(nil),        // 22: sluice.command.v1.EndReplay
+	(*Plan)(nil),             // 23: sluice.command.v1.Plan
+	(*Claim)(nil),            // 24: sluice.command.v1.Claim
+	(*Result)(nil),           // 25: sluice.command.v1.Result
+	(*Error)(nil),            // 26: sluice.command.v1.Error
+	(*Parameter)(nil),        // 27: sluice.command.v1.Parameter
+	nil,                      // 28: sluice.command.v1.PutSubscription.MetadataEntry
 }
 var file_proto_command_command_proto_depIdxs = []int32{
-	5,  // 0: sluice.command.v1.Command.put_api:type_name -> sluice.command.v1.PutApi
-	6,  // 1: sluice.command.v1.Command.delete_api:type_name -> sluice.command.v1.DeleteApi
-	7,  // 2: sluice.command.v1.Command.put_plan:type_name -> sluice.command.v1.PutPlan
-	8,  // 3: sluice.command.v1.Command.move_plan:type_name -> sluice.command.v1.MovePlan
-	9,  // 4: sluice.command.v1.Command.delete_plan:type_name -> sluice.command.v1.DeletePlan
-	10, // 5: sluice.command.v1.Command.deploy:type_name -> sluice.command.v1.Deploy
-	11, // 6: sluice.command.v1.Command.set_state:type_name -> sluice.command.v1.SetState
-	13, // 7: sluice.command.v1.PutApi.claims:type_name -> sluice.command.v1.Claim
-	12, // 8: sluice.command.v1.PutApi.plans:type_name -> sluice.command.v1.Plan
-	12, // 9: sluice.command.v1.PutPlan.plan:type_name -> sluice.command.v1.Plan
-	1,  // 10: sluice.command.v1.MovePlan.to:type_name -> sluice.command.v1.PlanStatus
-	0,  // 11: sluice.command.v1.SetState.to:type_name -> sluice.command.v1.ApiState
-	1,  // 12: sluice.command.v1.Plan.status:type_name -> sluice.command.v1.PlanStatus
-	3,  // 13: sluice.command.v1.Claim.kind:type_name -> sluice.command.v1.Claim.Kind
-	15, // 14: sluice.command.v1.Result.error:type_name -> sluice.command.v1.Error
-	2,  // 15: sluice.command.v1.Error.code:type_name -> sluice.command.v1.Code
-	16, // 16: sluice.command.v1.Error.parameters:type_name -> sluice.command.v1.Parameter
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	9,  // 0: sluice.command.v1.Command.put_api:type_name -> sluice.command.v1.PutApi
+	10, // 1: sluice.command.v1.Command.delete_api:type_name -> sluice.command.v1.DeleteApi
+	11, // 2: sluice.command.v1.Command.put_plan:type_name -> sluice.command.v1.PutPlan
+	12, // 3: sluice.command.v1.Command.move_plan:type_name -> sluice.command.v1.MovePlan
+	13, // 4: sluice.command.v1.Command.delete_plan:type_name -> sluice.command.v1.DeletePlan
+	14, // 5: sluice.command.v1.Command.deploy:type_name -> sluice.command.v1.Deploy
+	15, // 6: sluice.command.v1.Command.set_state:type_name -> sluice.command.v1.SetState
+	16, // 7: sluice.command.v1.Command.put_subscription:type_name -> sluice.command.v1.PutSubscription
+	18, // 8: sluice.command.v1.Command.move_subscription:type_name -> sluice.command.v1.MoveSubscription
+	19, // 9: sluice.command.v1.Command.fail_subscription:type_name -> sluice.command.v1.FailSubscription
+	20, // 10: sluice.command.v1.Command.add_replay:type_name -> sluice.command.v1.AddReplay
+	22, // 11: sluice.command.v1.Command.end_replay:type_name -> sluice.command.v1.EndReplay
+	21, // 12: sluice.command.v1.Command.assign_replay:type_name -> sluice.command.v1.AssignReplay
+	24, // 13: sluice.command.v1.PutApi.claims:type_name -> sluice.command.v1.Claim
+	23, // 14: sluice.command.v1.PutApi.plans:type_name -> sluice.command.v1.Plan
+	23, // 15: sluice.command.v1.PutPlan.plan:type_name -> sluice.command.v1.Plan
+	5,  // 16: sluice.command.v1.MovePlan.to:type_name -> sluice.command.v1.PlanStatus
+	4,  // 17: sluice.command.v1.SetState.to:type_name -> sluice.command.v1.ApiState
+	28, // 18: sluice.command.v1.PutSubscription.metadata:type_name -> sluice.command.v1.PutSubscription.MetadataEntry
+	17, // 19: sluice.command.v1.PutSubscription.consumer:type_name -> sluice.command.v1.Consumer
+	0,  // 20: sluice.command.v1.MoveSubscription.move:type_name -> sluice.command.v1.SubscriptionMove
+	5,  // 21: sluice.command.v1.Plan.status:type_name -> sluice.command.v1.PlanStatus
+	7,  // 22: sluice.command.v1.Claim.kind:type_name -> sluice.command.v1.Claim.Kind
+	26, // 23: sluice.command.v1.Result.error:type_name -> sluice.command.v1.Error
+	6,  // 24: sluice.command.v1.Error.code:type_name -> sluice.command.v1.Code
+	27, // 25: sluice.command.v1.Error.parameters:type_name -> sluice.command.v1.Parameter
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_proto_command_command_proto_init() }
@@ -1672,14 +2764,20 @@ func file_proto_command_command_proto_init() {
 		(*Command_DeletePlan)(nil),
 		(*Command_Deploy)(nil),
 		(*Command_SetState)(nil),
+		(*Command_PutSubscription)(nil),
+		(*Command_MoveSubscription)(nil),
+		(*Command_FailSubscription)(nil),
+		(*Command_AddReplay)(nil),
+		(*Command_EndReplay)(nil),
+		(*Command_AssignReplay)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_command_command_proto_rawDesc), len(file_proto_command_command_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   13,
+			NumEnums:      8,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -22,7 +22,7 @@ const (
 )
 
 // Record is one piece of a snapshot. A snapshot is a sequence of records, each behind its length as a varint:
-// one header, the APIs by id, the remembered requests oldest first, one end.
+// one header, the APIs by id, the subscriptions by id, the remembered requests oldest first, one end.
 type Record struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Piece:
@@ -31,6 +31,7 @@ type Record struct {
 	//	*Record_Api
 	//	*Record_Request
 	//	*Record_End
+	//	*Record_Subscription
 	Piece         isRecord_Piece `protobuf_oneof:"piece"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -109,6 +110,15 @@ func (x *Record) GetEnd() *End {
 	return nil
 }
 
+func (x *Record) GetSubscription() *Subscription {
+	if x != nil {
+		if x, ok := x.Piece.(*Record_Subscription); ok {
+			return x.Subscription
+		}
+	}
+	return nil
+}
+
 type isRecord_Piece interface {
 	isRecord_Piece()
 }
@@ -129,6 +139,10 @@ type Record_End struct {
 	End *End `protobuf:"bytes,4,opt,name=end,proto3,oneof"`
 }
 
+type Record_Subscription struct {
+	Subscription *Subscription `protobuf:"bytes,5,opt,name=subscription,proto3,oneof"`
+}
+
 func (*Record_Header) isRecord_Piece() {}
 
 func (*Record_Api) isRecord_Piece() {}
@@ -136,6 +150,8 @@ func (*Record_Api) isRecord_Piece() {}
 func (*Record_Request) isRecord_Piece() {}
 
 func (*Record_End) isRecord_Piece() {}
+
+func (*Record_Subscription) isRecord_Piece() {}
 
 // Header opens a snapshot.
 type Header struct {
@@ -400,9 +416,12 @@ type Deployed struct {
 	// number counts the deployments of the API, from 1.
 	Number uint64 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"`
 	// revision is the raft index of the deployment, or of the start that put it back.
-	Revision      uint64 `protobuf:"varint,5,opt,name=revision,proto3" json:"revision,omitempty"`
-	AtMs          int64  `protobuf:"varint,6,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
-	Actor         string `protobuf:"bytes,7,opt,name=actor,proto3" json:"actor,omitempty"`
+	Revision uint64 `protobuf:"varint,5,opt,name=revision,proto3" json:"revision,omitempty"`
+	AtMs     int64  `protobuf:"varint,6,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	Actor    string `protobuf:"bytes,7,opt,name=actor,proto3" json:"actor,omitempty"`
+	// placed is the raft index since when the API is served where it is now: of its last start, or of the deployment that
+	// gave it other tags. Format 1 has none.
+	Placed        uint64 `protobuf:"varint,8,opt,name=placed,proto3" json:"placed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -486,6 +505,371 @@ func (x *Deployed) GetActor() string {
 	return ""
 }
 
+func (x *Deployed) GetPlaced() uint64 {
+	if x != nil {
+		return x.Placed
+	}
+	return 0
+}
+
+// Subscription is one subscription's record. Times are in milliseconds since 1970 UTC, 0 for never.
+type Subscription struct {
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	Id                 string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	ApiId              string                 `protobuf:"bytes,2,opt,name=api_id,json=apiId,proto3" json:"api_id,omitempty"`
+	PlanId             string                 `protobuf:"bytes,3,opt,name=plan_id,json=planId,proto3" json:"plan_id,omitempty"`
+	Application        string                 `protobuf:"bytes,4,opt,name=application,proto3" json:"application,omitempty"`
+	Status             SubscriptionStatus     `protobuf:"varint,5,opt,name=status,proto3,enum=sluice.command.v1.SubscriptionStatus" json:"status,omitempty"`
+	ConsumerStatus     ConsumerStatus         `protobuf:"varint,6,opt,name=consumer_status,json=consumerStatus,proto3,enum=sluice.command.v1.ConsumerStatus" json:"consumer_status,omitempty"`
+	Origin             string                 `protobuf:"bytes,7,opt,name=origin,proto3" json:"origin,omitempty"`
+	Request            string                 `protobuf:"bytes,8,opt,name=request,proto3" json:"request,omitempty"`
+	Reason             string                 `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
+	Metadata           map[string]string      `protobuf:"bytes,10,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Consumer           *Consumer              `protobuf:"bytes,11,opt,name=consumer,proto3" json:"consumer,omitempty"`
+	StartingAtMs       int64                  `protobuf:"varint,12,opt,name=starting_at_ms,json=startingAtMs,proto3" json:"starting_at_ms,omitempty"`
+	EndingAtMs         int64                  `protobuf:"varint,13,opt,name=ending_at_ms,json=endingAtMs,proto3" json:"ending_at_ms,omitempty"`
+	CreatedAtMs        int64                  `protobuf:"varint,14,opt,name=created_at_ms,json=createdAtMs,proto3" json:"created_at_ms,omitempty"`
+	UpdatedAtMs        int64                  `protobuf:"varint,15,opt,name=updated_at_ms,json=updatedAtMs,proto3" json:"updated_at_ms,omitempty"`
+	ProcessedAtMs      int64                  `protobuf:"varint,16,opt,name=processed_at_ms,json=processedAtMs,proto3" json:"processed_at_ms,omitempty"`
+	ClosedAtMs         int64                  `protobuf:"varint,17,opt,name=closed_at_ms,json=closedAtMs,proto3" json:"closed_at_ms,omitempty"`
+	PausedAtMs         int64                  `protobuf:"varint,18,opt,name=paused_at_ms,json=pausedAtMs,proto3" json:"paused_at_ms,omitempty"`
+	ConsumerPausedAtMs int64                  `protobuf:"varint,19,opt,name=consumer_paused_at_ms,json=consumerPausedAtMs,proto3" json:"consumer_paused_at_ms,omitempty"`
+	SubscribedBy       string                 `protobuf:"bytes,20,opt,name=subscribed_by,json=subscribedBy,proto3" json:"subscribed_by,omitempty"`
+	ProcessedBy        string                 `protobuf:"bytes,21,opt,name=processed_by,json=processedBy,proto3" json:"processed_by,omitempty"`
+	FailureCause       string                 `protobuf:"bytes,22,opt,name=failure_cause,json=failureCause,proto3" json:"failure_cause,omitempty"`
+	Replays            []*Replay              `protobuf:"bytes,23,rep,name=replays,proto3" json:"replays,omitempty"`
+	// version is the raft index of the last change; revision that of the last change which workers are told of.
+	Version  uint64 `protobuf:"varint,24,opt,name=version,proto3" json:"version,omitempty"`
+	Revision uint64 `protobuf:"varint,25,opt,name=revision,proto3" json:"revision,omitempty"`
+	// security is that of the plan: empty for push.
+	Security string `protobuf:"bytes,26,opt,name=security,proto3" json:"security,omitempty"`
+	// activated is the raft index of the last change after which a failed delivery may go well again.
+	Activated     uint64 `protobuf:"varint,27,opt,name=activated,proto3" json:"activated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Subscription) Reset() {
+	*x = Subscription{}
+	mi := &file_proto_command_snapshot_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Subscription) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Subscription) ProtoMessage() {}
+
+func (x *Subscription) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_command_snapshot_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
+func (*Subscription) Descriptor() ([]byte, []int) {
+	return file_proto_command_snapshot_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Subscription) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Subscription) GetApiId() string {
+	if x != nil {
+		return x.ApiId
+	}
+	return ""
+}
+
+func (x *Subscription) GetPlanId() string {
+	if x != nil {
+		return x.PlanId
+	}
+	return ""
+}
+
+func (x *Subscription) GetApplication() string {
+	if x != nil {
+		return x.Application
+	}
+	return ""
+}
+
+func (x *Subscription) GetStatus() SubscriptionStatus {
+	if x != nil {
+		return x.Status
+	}
+	return SubscriptionStatus_SUBSCRIPTION_STATUS_UNSPECIFIED
+}
+
+func (x *Subscription) GetConsumerStatus() ConsumerStatus {
+	if x != nil {
+		return x.ConsumerStatus
+	}
+	return ConsumerStatus_CONSUMER_STATUS_UNSPECIFIED
+}
+
+func (x *Subscription) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *Subscription) GetRequest() string {
+	if x != nil {
+		return x.Request
+	}
+	return ""
+}
+
+func (x *Subscription) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Subscription) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+func (x *Subscription) GetConsumer() *Consumer {
+	if x != nil {
+		return x.Consumer
+	}
+	return nil
+}
+
+func (x *Subscription) GetStartingAtMs() int64 {
+	if x != nil {
+		return x.StartingAtMs
+	}
+	return 0
+}
+
+func (x *Subscription) GetEndingAtMs() int64 {
+	if x != nil {
+		return x.EndingAtMs
+	}
+	return 0
+}
+
+func (x *Subscription) GetCreatedAtMs() int64 {
+	if x != nil {
+		return x.CreatedAtMs
+	}
+	return 0
+}
+
+func (x *Subscription) GetUpdatedAtMs() int64 {
+	if x != nil {
+		return x.UpdatedAtMs
+	}
+	return 0
+}
+
+func (x *Subscription) GetProcessedAtMs() int64 {
+	if x != nil {
+		return x.ProcessedAtMs
+	}
+	return 0
+}
+
+func (x *Subscription) GetClosedAtMs() int64 {
+	if x != nil {
+		return x.ClosedAtMs
+	}
+	return 0
+}
+
+func (x *Subscription) GetPausedAtMs() int64 {
+	if x != nil {
+		return x.PausedAtMs
+	}
+	return 0
+}
+
+func (x *Subscription) GetConsumerPausedAtMs() int64 {
+	if x != nil {
+		return x.ConsumerPausedAtMs
+	}
+	return 0
+}
+
+func (x *Subscription) GetSubscribedBy() string {
+	if x != nil {
+		return x.SubscribedBy
+	}
+	return ""
+}
+
+func (x *Subscription) GetProcessedBy() string {
+	if x != nil {
+		return x.ProcessedBy
+	}
+	return ""
+}
+
+func (x *Subscription) GetFailureCause() string {
+	if x != nil {
+		return x.FailureCause
+	}
+	return ""
+}
+
+func (x *Subscription) GetReplays() []*Replay {
+	if x != nil {
+		return x.Replays
+	}
+	return nil
+}
+
+func (x *Subscription) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Subscription) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Subscription) GetSecurity() string {
+	if x != nil {
+		return x.Security
+	}
+	return ""
+}
+
+func (x *Subscription) GetActivated() uint64 {
+	if x != nil {
+		return x.Activated
+	}
+	return 0
+}
+
+// Replay is a replay of a subscription.
+type Replay struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Id          string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	From        string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	Until       string                 `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	State       ReplayState            `protobuf:"varint,4,opt,name=state,proto3,enum=sluice.command.v1.ReplayState" json:"state,omitempty"`
+	CreatedAtMs int64                  `protobuf:"varint,5,opt,name=created_at_ms,json=createdAtMs,proto3" json:"created_at_ms,omitempty"`
+	EndedAtMs   int64                  `protobuf:"varint,6,opt,name=ended_at_ms,json=endedAtMs,proto3" json:"ended_at_ms,omitempty"`
+	Error       string                 `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`
+	// worker is the one that runs it; empty until one is chosen.
+	Worker        string `protobuf:"bytes,8,opt,name=worker,proto3" json:"worker,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Replay) Reset() {
+	*x = Replay{}
+	mi := &file_proto_command_snapshot_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Replay) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Replay) ProtoMessage() {}
+
+func (x *Replay) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_command_snapshot_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Replay.ProtoReflect.Descriptor instead.
+func (*Replay) Descriptor() ([]byte, []int) {
+	return file_proto_command_snapshot_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Replay) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Replay) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *Replay) GetUntil() string {
+	if x != nil {
+		return x.Until
+	}
+	return ""
+}
+
+func (x *Replay) GetState() ReplayState {
+	if x != nil {
+		return x.State
+	}
+	return ReplayState_REPLAY_STATE_UNSPECIFIED
+}
+
+func (x *Replay) GetCreatedAtMs() int64 {
+	if x != nil {
+		return x.CreatedAtMs
+	}
+	return 0
+}
+
+func (x *Replay) GetEndedAtMs() int64 {
+	if x != nil {
+		return x.EndedAtMs
+	}
+	return 0
+}
+
+func (x *Replay) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *Replay) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
 // Request is a request id that was applied, with its answer.
 type Request struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -498,7 +882,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_proto_command_snapshot_proto_msgTypes[4]
+	mi := &file_proto_command_snapshot_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -510,7 +894,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_snapshot_proto_msgTypes[4]
+	mi := &file_proto_command_snapshot_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -523,7 +907,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_proto_command_snapshot_proto_rawDescGZIP(), []int{4}
+	return file_proto_command_snapshot_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Request) GetId() string {
@@ -552,13 +936,14 @@ type End struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Apis          uint64                 `protobuf:"varint,1,opt,name=apis,proto3" json:"apis,omitempty"`
 	Requests      uint64                 `protobuf:"varint,2,opt,name=requests,proto3" json:"requests,omitempty"`
+	Subscriptions uint64                 `protobuf:"varint,3,opt,name=subscriptions,proto3" json:"subscriptions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *End) Reset() {
 	*x = End{}
-	mi := &file_proto_command_snapshot_proto_msgTypes[5]
+	mi := &file_proto_command_snapshot_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -570,7 +955,7 @@ func (x *End) String() string {
 func (*End) ProtoMessage() {}
 
 func (x *End) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_snapshot_proto_msgTypes[5]
+	mi := &file_proto_command_snapshot_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -583,7 +968,7 @@ func (x *End) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use End.ProtoReflect.Descriptor instead.
 func (*End) Descriptor() ([]byte, []int) {
-	return file_proto_command_snapshot_proto_rawDescGZIP(), []int{5}
+	return file_proto_command_snapshot_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *End) GetApis() uint64 {
@@ -600,16 +985,24 @@ func (x *End) GetRequests() uint64 {
 	return 0
 }
 
+func (x *End) GetSubscriptions() uint64 {
+	if x != nil {
+		return x.Subscriptions
+	}
+	return 0
+}
+
 var File_proto_command_snapshot_proto protoreflect.FileDescriptor
 
 const file_proto_command_snapshot_proto_rawDesc = "" +
 	"\n" +
-	"\x1cproto/command/snapshot.proto\x12\x11sluice.command.v1\x1a\x1bproto/command/command.proto\"\xd6\x01\n" +
+	"\x1cproto/command/snapshot.proto\x12\x11sluice.command.v1\x1a\x1bproto/command/command.proto\"\x9d\x02\n" +
 	"\x06Record\x123\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.sluice.command.v1.HeaderH\x00R\x06header\x12*\n" +
 	"\x03api\x18\x02 \x01(\v2\x16.sluice.command.v1.ApiH\x00R\x03api\x126\n" +
 	"\arequest\x18\x03 \x01(\v2\x1a.sluice.command.v1.RequestH\x00R\arequest\x12*\n" +
-	"\x03end\x18\x04 \x01(\v2\x16.sluice.command.v1.EndH\x00R\x03endB\a\n" +
+	"\x03end\x18\x04 \x01(\v2\x16.sluice.command.v1.EndH\x00R\x03end\x12E\n" +
+	"\fsubscription\x18\x05 \x01(\v2\x1f.sluice.command.v1.SubscriptionH\x00R\fsubscriptionB\a\n" +
 	"\x05piece\"\x83\x01\n" +
 	"\x06Header\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x14\n" +
@@ -639,7 +1032,7 @@ const file_proto_command_snapshot_proto_rawDesc = "" +
 	"\rcreated_at_ms\x18\x0e \x01(\x03R\vcreatedAtMs\x12\"\n" +
 	"\rupdated_at_ms\x18\x0f \x01(\x03R\vupdatedAtMs\x12\x18\n" +
 	"\aversion\x18\x10 \x01(\x04R\aversion\x127\n" +
-	"\bdeployed\x18\x11 \x01(\v2\x1b.sluice.command.v1.DeployedR\bdeployed\"\xb3\x01\n" +
+	"\bdeployed\x18\x11 \x01(\v2\x1b.sluice.command.v1.DeployedR\bdeployed\"\xcb\x01\n" +
 	"\bDeployed\x12\x1e\n" +
 	"\n" +
 	"definition\x18\x01 \x01(\fR\n" +
@@ -649,14 +1042,60 @@ const file_proto_command_snapshot_proto_rawDesc = "" +
 	"\x06number\x18\x04 \x01(\x04R\x06number\x12\x1a\n" +
 	"\brevision\x18\x05 \x01(\x04R\brevision\x12\x13\n" +
 	"\x05at_ms\x18\x06 \x01(\x03R\x04atMs\x12\x14\n" +
-	"\x05actor\x18\a \x01(\tR\x05actor\"a\n" +
+	"\x05actor\x18\a \x01(\tR\x05actor\x12\x16\n" +
+	"\x06placed\x18\b \x01(\x04R\x06placed\"\xc7\b\n" +
+	"\fSubscription\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x15\n" +
+	"\x06api_id\x18\x02 \x01(\tR\x05apiId\x12\x17\n" +
+	"\aplan_id\x18\x03 \x01(\tR\x06planId\x12 \n" +
+	"\vapplication\x18\x04 \x01(\tR\vapplication\x12=\n" +
+	"\x06status\x18\x05 \x01(\x0e2%.sluice.command.v1.SubscriptionStatusR\x06status\x12J\n" +
+	"\x0fconsumer_status\x18\x06 \x01(\x0e2!.sluice.command.v1.ConsumerStatusR\x0econsumerStatus\x12\x16\n" +
+	"\x06origin\x18\a \x01(\tR\x06origin\x12\x18\n" +
+	"\arequest\x18\b \x01(\tR\arequest\x12\x16\n" +
+	"\x06reason\x18\t \x01(\tR\x06reason\x12I\n" +
+	"\bmetadata\x18\n" +
+	" \x03(\v2-.sluice.command.v1.Subscription.MetadataEntryR\bmetadata\x127\n" +
+	"\bconsumer\x18\v \x01(\v2\x1b.sluice.command.v1.ConsumerR\bconsumer\x12$\n" +
+	"\x0estarting_at_ms\x18\f \x01(\x03R\fstartingAtMs\x12 \n" +
+	"\fending_at_ms\x18\r \x01(\x03R\n" +
+	"endingAtMs\x12\"\n" +
+	"\rcreated_at_ms\x18\x0e \x01(\x03R\vcreatedAtMs\x12\"\n" +
+	"\rupdated_at_ms\x18\x0f \x01(\x03R\vupdatedAtMs\x12&\n" +
+	"\x0fprocessed_at_ms\x18\x10 \x01(\x03R\rprocessedAtMs\x12 \n" +
+	"\fclosed_at_ms\x18\x11 \x01(\x03R\n" +
+	"closedAtMs\x12 \n" +
+	"\fpaused_at_ms\x18\x12 \x01(\x03R\n" +
+	"pausedAtMs\x121\n" +
+	"\x15consumer_paused_at_ms\x18\x13 \x01(\x03R\x12consumerPausedAtMs\x12#\n" +
+	"\rsubscribed_by\x18\x14 \x01(\tR\fsubscribedBy\x12!\n" +
+	"\fprocessed_by\x18\x15 \x01(\tR\vprocessedBy\x12#\n" +
+	"\rfailure_cause\x18\x16 \x01(\tR\ffailureCause\x123\n" +
+	"\areplays\x18\x17 \x03(\v2\x19.sluice.command.v1.ReplayR\areplays\x12\x18\n" +
+	"\aversion\x18\x18 \x01(\x04R\aversion\x12\x1a\n" +
+	"\brevision\x18\x19 \x01(\x04R\brevision\x12\x1a\n" +
+	"\bsecurity\x18\x1a \x01(\tR\bsecurity\x12\x1c\n" +
+	"\tactivated\x18\x1b \x01(\x04R\tactivated\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xea\x01\n" +
+	"\x06Replay\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\tR\x04from\x12\x14\n" +
+	"\x05until\x18\x03 \x01(\tR\x05until\x124\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x1e.sluice.command.v1.ReplayStateR\x05state\x12\"\n" +
+	"\rcreated_at_ms\x18\x05 \x01(\x03R\vcreatedAtMs\x12\x1e\n" +
+	"\vended_at_ms\x18\x06 \x01(\x03R\tendedAtMs\x12\x14\n" +
+	"\x05error\x18\a \x01(\tR\x05error\x12\x16\n" +
+	"\x06worker\x18\b \x01(\tR\x06worker\"a\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x13\n" +
 	"\x05at_ms\x18\x02 \x01(\x03R\x04atMs\x121\n" +
-	"\x06result\x18\x03 \x01(\v2\x19.sluice.command.v1.ResultR\x06result\"5\n" +
+	"\x06result\x18\x03 \x01(\v2\x19.sluice.command.v1.ResultR\x06result\"[\n" +
 	"\x03End\x12\x12\n" +
 	"\x04apis\x18\x01 \x01(\x04R\x04apis\x12\x1a\n" +
-	"\brequests\x18\x02 \x01(\x04R\brequestsB0Z.github.com/sluice-gateway/sluice/proto/commandb\x06proto3"
+	"\brequests\x18\x02 \x01(\x04R\brequests\x12$\n" +
+	"\rsubscriptions\x18\x03 \x01(\x04R\rsubscriptionsB0Z.github.com/sluice-gateway/sluice/proto/commandb\x06proto3"
 
 var (
 	file_proto_command_snapshot_proto_rawDescOnce sync.Once
@@ -670,34 +1109,48 @@ func file_proto_command_snapshot_proto_rawDescGZIP() []byte {
 	return file_proto_command_snapshot_proto_rawDescData
 }
 
-var file_proto_command_snapshot_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_proto_command_snapshot_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_proto_command_snapshot_proto_goTypes = []any{
-	(*Record)(nil),   // 0: sluice.command.v1.Record
-	(*Header)(nil),   // 1: sluice.command.v1.Header
-	(*Api)(nil),      // 2: sluice.command.v1.Api
-	(*Deployed)(nil), // 3: sluice.command.v1.Deployed
-	(*Request)(nil),  // 4: sluice.command.v1.Request
-	(*End)(nil),      // 5: sluice.command.v1.End
-	(*Claim)(nil),    // 6: sluice.command.v1.Claim
-	(*Plan)(nil),     // 7: sluice.command.v1.Plan
-	(ApiState)(0),    // 8: sluice.command.v1.ApiState
-	(*Result)(nil),   // 9: sluice.command.v1.Result
+	(*Record)(nil),          // 0: sluice.command.v1.Record
+	(*Header)(nil),          // 1: sluice.command.v1.Header
+	(*Api)(nil),             // 2: sluice.command.v1.Api
+	(*Deployed)(nil),        // 3: sluice.command.v1.Deployed
+	(*Subscription)(nil),    // 4: sluice.command.v1.Subscription
+	(*Replay)(nil),          // 5: sluice.command.v1.Replay
+	(*Request)(nil),         // 6: sluice.command.v1.Request
+	(*End)(nil),             // 7: sluice.command.v1.End
+	nil,                     // 8: sluice.command.v1.Subscription.MetadataEntry
+	(*Claim)(nil),           // 9: sluice.command.v1.Claim
+	(*Plan)(nil),            // 10: sluice.command.v1.Plan
+	(ApiState)(0),           // 11: sluice.command.v1.ApiState
+	(SubscriptionStatus)(0), // 12: sluice.command.v1.SubscriptionStatus
+	(ConsumerStatus)(0),     // 13: sluice.command.v1.ConsumerStatus
+	(*Consumer)(nil),        // 14: sluice.command.v1.Consumer
+	(ReplayState)(0),        // 15: sluice.command.v1.ReplayState
+	(*Result)(nil),          // 16: sluice.command.v1.Result
 }
 var file_proto_command_snapshot_proto_depIdxs = []int32{
-	1, // 0: sluice.command.v1.Record.header:type_name -> sluice.command.v1.Header
-	2, // 1: sluice.command.v1.Record.api:type_name -> sluice.command.v1.Api
-	4, // 2: sluice.command.v1.Record.request:type_name -> sluice.command.v1.Request
-	5, // 3: sluice.command.v1.Record.end:type_name -> sluice.command.v1.End
-	6, // 4: sluice.command.v1.Api.claims:type_name -> sluice.command.v1.Claim
-	7, // 5: sluice.command.v1.Api.plans:type_name -> sluice.command.v1.Plan
-	8, // 6: sluice.command.v1.Api.state:type_name -> sluice.command.v1.ApiState
-	3, // 7: sluice.command.v1.Api.deployed:type_name -> sluice.command.v1.Deployed
-	9, // 8: sluice.command.v1.Request.result:type_name -> sluice.command.v1.Result
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	1,  // 0: sluice.command.v1.Record.header:type_name -> sluice.command.v1.Header
+	2,  // 1: sluice.command.v1.Record.api:type_name -> sluice.command.v1.Api
+	6,  // 2: sluice.command.v1.Record.request:type_name -> sluice.command.v1.Request
+	7,  // 3: sluice.command.v1.Record.end:type_name -> sluice.command.v1.End
+	4,  // 4: sluice.command.v1.Record.subscription:type_name -> sluice.command.v1.Subscription
+	9,  // 5: sluice.command.v1.Api.claims:type_name -> sluice.command.v1.Claim
+	10, // 6: sluice.command.v1.Api.plans:type_name -> sluice.command.v1.Plan
+	11, // 7: sluice.command.v1.Api.state:type_name -> sluice.command.v1.ApiState
+	3,  // 8: sluice.command.v1.Api.deployed:type_name -> sluice.command.v1.Deployed
+	12, // 9: sluice.command.v1.Subscription.status:type_name -> sluice.command.v1.SubscriptionStatus
+	13, // 10: sluice.command.v1.Subscription.consumer_status:type_name -> sluice.command.v1.ConsumerStatus
+	8,  // 11: sluice.command.v1.Subscription.metadata:type_name -> sluice.command.v1.Subscription.MetadataEntry
+	14, // 12: sluice.command.v1.Subscription.consumer:type_name -> sluice.command.v1.Consumer
+	5,  // 13: sluice.command.v1.Subscription.replays:type_name -> sluice.command.v1.Replay
+	15, // 14: sluice.command.v1.Replay.state:type_name -> sluice.command.v1.ReplayState
+	16, // 15: sluice.command.v1.Request.result:type_name -> sluice.command.v1.Result
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_proto_command_snapshot_proto_init() }
@@ -711,6 +1164,7 @@ func file_proto_command_snapshot_proto_init() {
 		(*Record_Api)(nil),
 		(*Record_Request)(nil),
 		(*Record_End)(nil),
+		(*Record_Subscription)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -718,7 +1172,7 @@ func file_proto_command_snapshot_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_command_snapshot_proto_rawDesc), len(file_proto_command_snapshot_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

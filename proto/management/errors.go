@@ -42,6 +42,11 @@ const (
 	CodeUnknownOutcome   = "cluster.outcomeUnknown"
 	CodeInternal         = "internal"
 
+	CodeSubscriptionExists = "subscription.existing"
+	CodeReplayNotFound     = "subscription.replay.notFound"
+	CodeReplayExists       = "subscription.replay.existing"
+	CodeReplayRefused      = "subscription.replay.refused"
+
 	CodeAPIExists        = "api.exists"
 	CodeAPINotFound      = "api.notFound"
 	CodeAPIRunning       = "api.running"
@@ -57,5 +62,19 @@ const (
 	CodePlanClosed       = "plan.closed"
 	CodePlanNotPublished = "plan.notPublished"
 	CodePlanInvalid      = "plan.invalid"
-	CodeDataInvalid      = "data.invalid"
+	CodePlanNotDeletable = "plan.notDeletable"
+	CodePlanSubscribed   = "plan.subscribed"
+
+	CodePlanNotSubscribable           = "plan.notSubscribable"
+	CodeSubscriptionNotFound          = "subscription.notFound"
+	CodeSubscriptionProcessed         = "subscription.processed"
+	CodeSubscriptionClosed            = "subscription.closed"
+	CodeSubscriptionNotClosed         = "subscription.notClosed"
+	CodeSubscriptionNotPausable       = "subscription.notPausable"
+	CodeSubscriptionNotPaused         = "subscription.notPaused"
+	CodeSubscriptionNotUpdatable      = "subscription.notUpdatable"
+	CodeSubscriptionConsumerStatus    = "subscription.consumerStatusNotUpdatable"
+	CodeSubscriptionEntrypointMissing = "subscription.entrypoint.missing"
+	CodeSubscriptionFailure           = "subscription.failure"
+	CodeDataInvalid                   = "data.invalid"
 )

@@ -71,8 +71,8 @@ func (r *Records) Close() error {
 }
 
 func (r *Records) one(b []byte, fn func(*Record) error) error {
-	if r.count++; r.count > MaxAPIs {
-		return fmt.Errorf("%w: more than %d records", ErrTooLarge, MaxAPIs)
+	if r.count++; r.count > MaxItems {
+		return fmt.Errorf("%w: more than %d records", ErrTooLarge, MaxItems)
 	}
 	rec, err := decodeRecord(b)
 	if err != nil {

@@ -34,7 +34,7 @@ func (v *Verifier) OpenHeartbeat(stream Stream, data []byte) (*Heartbeat, error)
 		return nil, fmt.Errorf("open heartbeat: %w", err)
 	}
 	return m, errors.Join(checkVersion(m.GetV()), checkDigest(m.GetDigest()),
-		atMost("interval", m.GetIntervalMs(), maxIntervalMS), atMost("apis", m.GetApis(), MaxAPIs))
+		atMost("interval", m.GetIntervalMs(), maxIntervalMS), atMost("apis", m.GetApis(), MaxItems))
 }
 
 // OpenAnswer verifies and decodes the answer to the ask that had this nonce.
@@ -95,18 +95,55 @@ func DecodeStatus(subject string, data []byte) (*Status, error) {
 		return nil, fmt.Errorf("decode status: %w", err)
 	}
 	errs := []error{checkVersion(m.GetV()), CheckName(m.GetWorker()),
-		atMost("tags", len(m.GetTags()), maxWorkerTags), atMost("streams", len(m.GetStreams()), maxWorkerTags),
+		atMost("tags", len(m.GetTags()), maxWorkerTags), atMost("streams", len(m.GetStreams()), len(items)*maxWorkerTags),
 		atMost("failing", len(m.GetFailing()), MaxFailing), atMost("period", m.GetPeriodMs(), maxIntervalMS),
 		atMost("version", len(m.GetVersion()), maxTextBytes)}
 	if StatusSubject(m.GetWorker()) != subject {
 		errs = append(errs, fmt.Errorf("%w: status of %q on the subject of another worker", ErrMalformed, m.GetWorker()))
 	}
 	for _, s := range m.GetStreams() {
-		errs = append(errs, checkDigest(s.GetDigest()), atMost("stream", len(s.GetStream()), 3*maxTagBytes),
+		errs = append(errs, checkDigest(s.GetDigest()), atMost("stream", len(s.GetStream()), len(subscriptions)+3*maxTagBytes),
 			atMost("fault", len(s.GetFault())+len(s.GetLastRefusal()), 2*maxTextBytes))
 	}
 	for _, a := range m.GetFailing() {
 		errs = append(errs, checkID(a.GetApiId()), atMost("error", len(a.GetError()), MaxErrorBytes))
+	}
+	return m, errors.Join(append(errs, checkSubscriptions(m))...)
+}
+
+// checkSubscriptions checks what a status says of subscriptions.
+func checkSubscriptions(m *Status) error {
+	errs := []error{atMost("subscriptions", len(m.GetSubscriptions()), MaxFailing), atMost("replays", len(m.GetReplays()), MaxFailing)}
+	for _, s := range m.GetSubscriptions() {
+		errs = append(errs, checkID(s.GetSubscriptionId()), atMost("cause", len(s.GetCause()), MaxErrorBytes))
+	}
+	for _, r := range m.GetReplays() {
+		errs = append(errs, checkID(r.GetSubscriptionId()), checkID(r.GetReplayId()), atMost("error", len(r.GetError()), MaxErrorBytes))
+	}
+	return errors.Join(errs...)
+}
+
+// DecodeAttemptsAsk decodes a control-plane node's request for attempts.
+func DecodeAttemptsAsk(data []byte) (*AttemptsAsk, error) {
+	m := &AttemptsAsk{}
+	if err := unmarshal(data, MaxAttemptsBytes, m); err != nil {
+		return nil, fmt.Errorf("decode attempts ask: %w", err)
+	}
+	return m, errors.Join(checkVersion(m.GetV()), checkID(m.GetSubscriptionId()))
+}
+
+// DecodeAttemptsAnswer decodes a worker's answer to the node's request, which came on the subject.
+func DecodeAttemptsAnswer(subject, node, request string, data []byte) (*AttemptsAnswer, error) {
+	m := &AttemptsAnswer{}
+	if err := unmarshal(data, MaxAttemptsBytes, m); err != nil {
+		return nil, fmt.Errorf("decode attempts: %w", err)
+	}
+	errs := []error{checkVersion(m.GetV()), CheckName(m.GetWorker()), checkID(m.GetSubscriptionId()), atMost("attempts", len(m.GetAttempts()), MaxAttempts)}
+	if ReplySubject(m.GetWorker(), node, request) != subject {
+		errs = append(errs, fmt.Errorf("%w: answer of %q on the subject of another worker", ErrMalformed, m.GetWorker()))
+	}
+	for _, a := range m.GetAttempts() {
+		errs = append(errs, atMost("text", len(a.GetMessage())+len(a.GetError())+len(a.GetOutcome()), 2*maxTextBytes))
 	}
 	return m, errors.Join(errs...)
 }
@@ -130,7 +167,7 @@ func (v *Verifier) into(kind Kind, stream Stream, data []byte, m proto.Message) 
 
 func checkAnswer(m *Answer) error {
 	errs := []error{checkVersion(m.GetV()), atMost("chunks", m.GetChunks(), maxChunks),
-		atMost("size", m.GetSize(), MaxBodyBytes), atMost("records", m.GetRecords(), MaxAPIs),
+		atMost("size", m.GetSize(), MaxBodyBytes), atMost("records", m.GetRecords(), MaxItems),
 		atMost("retry", m.GetRetryMs(), maxIntervalMS)}
 	if k := m.GetKind(); k != AnswerKind_ANSWER_KIND_BEHIND && k != AnswerKind_ANSWER_KIND_BUSY {
 		errs = append(errs, checkDigest(m.GetDigest()))

@@ -2,7 +2,8 @@
 // envelopes, how they are signed, the digest of a stream and the form of a chunked body. It is data and pure
 // functions: no I/O, no clock, no goroutine.
 //
-// A stream is the unit of order: one for each sharding tag, and Everything for the workers that have no tag. The
+// A stream is the unit of order: one for each item (APIs, subscriptions) and sharding tag, and one of everything for the
+// workers that have no tag. The
 // control plane publishes each change of a stream as a Push, which names the position that it starts from, and the
 // digest of the stream after it. A worker that sees a gap, or a digest other than its own, sends an Ask.
 //

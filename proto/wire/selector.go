@@ -38,15 +38,24 @@ func ParseSelector(tags []string) (Selector, error) {
 	return sel, errors.Join(errs...)
 }
 
-// Streams lists the streams that the worker follows, sorted.
+// Streams lists the streams that the worker follows, those of every item, sorted.
 func (s Selector) Streams() []Stream {
+	var out []Stream
+	for _, item := range items {
+		out = append(out, s.streams(item)...)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (s Selector) streams(item Item) []Stream {
 	if len(s.include) == 0 {
-		return []Stream{Everything}
+		return []Stream{Everything.Of(item)}
 	}
 	out := make([]Stream, 0, len(s.include))
 	for _, t := range s.include {
 		if st, err := StreamOf(t); err == nil {
-			out = append(out, st)
+			out = append(out, st.Of(item))
 		}
 	}
 	slices.Sort(out)

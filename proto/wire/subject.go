@@ -13,6 +13,7 @@ const (
 	prefix        = "sluice.v1."
 	inbox         = "_INBOX."
 	workerToken   = "_worker"
+	subscriptions = "_sub-" // before a tag's token, or that of Everything: the stream of the subscriptions
 	askInfix      = ".ask."
 	chunkInfix    = ".chunk."
 	hexDigits     = "0123456789ABCDEF"
@@ -37,6 +38,35 @@ type Stream string
 // Everything is the stream of all APIs, for the workers that have no tag.
 const Everything Stream = "_all"
 
+// Item is what a stream is made of. Each tag has a stream for every item, so that what is many and changes often does not
+// hold up what is few, and a worker that does not know an item does not hear of it.
+type Item uint8
+
+// Items.
+const (
+	ItemAPI          Item = iota // deployed APIs
+	ItemSubscription             // subscriptions of deployed APIs, which go where their API goes
+)
+
+// items are all there are.
+var items = [...]Item{ItemAPI, ItemSubscription}
+
+// Of is the stream of another item for the same tag; s is one of APIs.
+func (s Stream) Of(item Item) Stream {
+	if item == ItemSubscription {
+		return subscriptions + s
+	}
+	return s
+}
+
+// Item tells what the stream is made of.
+func (s Stream) Item() Item {
+	if strings.HasPrefix(string(s), subscriptions) {
+		return ItemSubscription
+	}
+	return ItemAPI
+}
+
 // StreamOf is the stream of the APIs that carry the tag.
 func StreamOf(tag string) (Stream, error) {
 	if tag == "" || len(tag) > maxTagBytes {
@@ -45,14 +75,14 @@ func StreamOf(tag string) (Stream, error) {
 	return Stream(token(tag)), nil
 }
 
-// StreamsOf lists the streams that an API with these tags belongs to, Everything first. A tag that is no tag is
+// StreamsOf lists the streams that an item with these tags belongs to, Everything first. A tag that is no tag is
 // left out: no worker can ask for it.
-func StreamsOf(tags []string) []Stream {
+func StreamsOf(item Item, tags []string) []Stream {
 	out := make([]Stream, 1, len(tags)+1)
-	out[0] = Everything
+	out[0] = Everything.Of(item)
 	for _, t := range tags {
-		if s, err := StreamOf(t); err == nil && !slices.Contains(out, s) {
-			out = append(out, s)
+		if s, err := StreamOf(t); err == nil && !slices.Contains(out, s.Of(item)) {
+			out = append(out, s.Of(item))
 		}
 	}
 	return out
@@ -85,6 +115,31 @@ func StatusSubject(worker string) string { return prefix + workerToken + ".statu
 // StatusPattern matches StatusSubject of every worker.
 func StatusPattern() string { return prefix + workerToken + ".status.*" }
 
+// AttemptsSubject is where a control-plane node asks a worker for attempts.
+func AttemptsSubject(worker string) string {
+	return prefix + workerToken + ".attempts." + token(worker)
+}
+
+// replies is the place of a worker's answers; the worker's own, so that none answers for another.
+const replies = workerToken + ".reply."
+
+// ReplySubject is where the worker answers the node's request of this name, a token.
+func ReplySubject(worker, node, request string) string {
+	return prefix + replies + token(worker) + "." + token(node) + "." + request
+}
+
+// ReplyPattern matches ReplySubject of every worker and request for the node.
+func ReplyPattern(node string) string { return prefix + replies + "*." + token(node) + ".*" }
+
+// RequestOfReply reads the request's name out of a subject made by ReplySubject.
+func RequestOfReply(subject string) string { return subject[strings.LastIndexByte(subject, '.')+1:] }
+
+// IsReply tells whether subject is a place for the worker's answers. The worker checks it, as who answers it does with
+// IsInbox.
+func IsReply(subject, worker string) bool {
+	return strings.HasPrefix(subject, prefix+replies+token(worker)+".")
+}
+
 // InboxPrefix is what the subjects of replies to the worker begin with; it is the worker's own.
 func InboxPrefix(worker string) string { return inbox + token(worker) }
 
@@ -110,11 +165,12 @@ type Permissions struct {
 	Subscribe []string
 }
 
-// WorkerPermissions is what the worker may do: read the streams of its tags, ask about them, report its own status.
+// WorkerPermissions is what the worker may do: read the streams of its tags, ask about them, report its own status, answer
+// what it is asked.
 func WorkerPermissions(worker string, sel Selector) Permissions {
 	p := Permissions{
-		Publish:   []string{StatusSubject(worker)},
-		Subscribe: []string{InboxPrefix(worker) + ".>"},
+		Publish:   []string{StatusSubject(worker), prefix + replies + token(worker) + ".>"},
+		Subscribe: []string{InboxPrefix(worker) + ".>", AttemptsSubject(worker)},
 	}
 	for _, s := range sel.Streams() {
 		p.Publish = append(p.Publish, AskSubject(s, worker), prefix+string(s)+chunkInfix+"*."+token(worker))

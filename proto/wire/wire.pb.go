@@ -141,6 +141,70 @@ func (AnswerKind) EnumDescriptor() ([]byte, []int) {
 	return file_proto_wire_wire_proto_rawDescGZIP(), []int{1}
 }
 
+// SubscriptionState is what a worker does with a subscription.
+type SubscriptionState int32
+
+const (
+	SubscriptionState_SUBSCRIPTION_STATE_UNSPECIFIED SubscriptionState = 0
+	// RUNNING is listed only where there is a lag to tell.
+	SubscriptionState_SUBSCRIPTION_STATE_RUNNING SubscriptionState = 1
+	// RETRYING: the endpoint or the subscriber is away, and the worker tries again by itself.
+	SubscriptionState_SUBSCRIPTION_STATE_RETRYING SubscriptionState = 2
+	// RESTING: the subscriber's circuit is open.
+	SubscriptionState_SUBSCRIPTION_STATE_RESTING SubscriptionState = 3
+	// FAILED: trying again would not help; the control plane records it and stops it everywhere.
+	SubscriptionState_SUBSCRIPTION_STATE_FAILED SubscriptionState = 4
+	// ENDED: its time is over, or its endpoint will never have another message.
+	SubscriptionState_SUBSCRIPTION_STATE_ENDED SubscriptionState = 5
+)
+
+// Enum value maps for SubscriptionState.
+var (
+	SubscriptionState_name = map[int32]string{
+		0: "SUBSCRIPTION_STATE_UNSPECIFIED",
+		1: "SUBSCRIPTION_STATE_RUNNING",
+		2: "SUBSCRIPTION_STATE_RETRYING",
+		3: "SUBSCRIPTION_STATE_RESTING",
+		4: "SUBSCRIPTION_STATE_FAILED",
+		5: "SUBSCRIPTION_STATE_ENDED",
+	}
+	SubscriptionState_value = map[string]int32{
+		"SUBSCRIPTION_STATE_UNSPECIFIED": 0,
+		"SUBSCRIPTION_STATE_RUNNING":     1,
+		"SUBSCRIPTION_STATE_RETRYING":    2,
+		"SUBSCRIPTION_STATE_RESTING":     3,
+		"SUBSCRIPTION_STATE_FAILED":      4,
+		"SUBSCRIPTION_STATE_ENDED":       5,
+	}
+)
+
+func (x SubscriptionState) Enum() *SubscriptionState {
+	p := new(SubscriptionState)
+	*p = x
+	return p
+}
+
+func (x SubscriptionState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SubscriptionState) Descriptor() protoreflect.EnumDescriptor {
+	return file_proto_wire_wire_proto_enumTypes[2].Descriptor()
+}
+
+func (SubscriptionState) Type() protoreflect.EnumType {
+	return &file_proto_wire_wire_proto_enumTypes[2]
+}
+
+func (x SubscriptionState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SubscriptionState.Descriptor instead.
+func (SubscriptionState) EnumDescriptor() ([]byte, []int) {
+	return file_proto_wire_wire_proto_rawDescGZIP(), []int{2}
+}
+
 // APIState is what a worker does with a revision of an API.
 type APIState int32
 
@@ -180,11 +244,11 @@ func (x APIState) String() string {
 }
 
 func (APIState) Descriptor() protoreflect.EnumDescriptor {
-	return file_proto_wire_wire_proto_enumTypes[2].Descriptor()
+	return file_proto_wire_wire_proto_enumTypes[3].Descriptor()
 }
 
 func (APIState) Type() protoreflect.EnumType {
-	return &file_proto_wire_wire_proto_enumTypes[2]
+	return &file_proto_wire_wire_proto_enumTypes[3]
 }
 
 func (x APIState) Number() protoreflect.EnumNumber {
@@ -193,7 +257,7 @@ func (x APIState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use APIState.Descriptor instead.
 func (APIState) EnumDescriptor() ([]byte, []int) {
-	return file_proto_wire_wire_proto_rawDescGZIP(), []int{2}
+	return file_proto_wire_wire_proto_rawDescGZIP(), []int{3}
 }
 
 // Signed wraps every message from the control plane. The signature covers the exact payload bytes, together with
@@ -321,7 +385,8 @@ func (x *Position) GetRevision() uint64 {
 	return 0
 }
 
-// Deployment is one API as it is to be served.
+// Deployment is one item as it is to be served: an API, or a subscription of one. Which it is follows from the stream,
+// and api_id is then the subscription's id.
 type Deployment struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ApiId         string                 `protobuf:"bytes,1,opt,name=api_id,json=apiId,proto3" json:"api_id,omitempty"`
@@ -747,7 +812,7 @@ type Heartbeat struct {
 	Node     string                 `protobuf:"bytes,5,opt,name=node,proto3" json:"node,omitempty"`
 	// interval_ms is the time to the next one.
 	IntervalMs uint32 `protobuf:"varint,6,opt,name=interval_ms,json=intervalMs,proto3" json:"interval_ms,omitempty"`
-	// apis is the number of deployments in the stream.
+	// apis is the number of deployments in the stream, whatever they are.
 	Apis          uint32 `protobuf:"varint,7,opt,name=apis,proto3" json:"apis,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1269,10 +1334,16 @@ type Status struct {
 	// failing holds the APIs that do not serve what the worker has received for them.
 	Failing []*APIStatus `protobuf:"bytes,10,rep,name=failing,proto3" json:"failing,omitempty"`
 	// failing_total counts them; above len(failing) when the list was cut.
-	FailingTotal  uint32 `protobuf:"varint,11,opt,name=failing_total,json=failingTotal,proto3" json:"failing_total,omitempty"`
-	ServingTotal  uint32 `protobuf:"varint,12,opt,name=serving_total,json=servingTotal,proto3" json:"serving_total,omitempty"`
-	Connections   uint64 `protobuf:"varint,13,opt,name=connections,proto3" json:"connections,omitempty"`
-	Version       string `protobuf:"bytes,14,opt,name=version,proto3" json:"version,omitempty"`
+	FailingTotal uint32 `protobuf:"varint,11,opt,name=failing_total,json=failingTotal,proto3" json:"failing_total,omitempty"`
+	ServingTotal uint32 `protobuf:"varint,12,opt,name=serving_total,json=servingTotal,proto3" json:"serving_total,omitempty"`
+	Connections  uint64 `protobuf:"varint,13,opt,name=connections,proto3" json:"connections,omitempty"`
+	Version      string `protobuf:"bytes,14,opt,name=version,proto3" json:"version,omitempty"`
+	// subscriptions holds those that are not simply running, the failed ones first.
+	Subscriptions []*SubscriptionStatus `protobuf:"bytes,15,rep,name=subscriptions,proto3" json:"subscriptions,omitempty"`
+	// subscriptions_total counts those that are not simply running; above len(subscriptions) when the list was cut.
+	SubscriptionsTotal uint32 `protobuf:"varint,16,opt,name=subscriptions_total,json=subscriptionsTotal,proto3" json:"subscriptions_total,omitempty"`
+	// replays holds those that are over and that the control plane has not taken back yet.
+	Replays       []*ReplayStatus `protobuf:"bytes,17,rep,name=replays,proto3" json:"replays,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1405,6 +1476,433 @@ func (x *Status) GetVersion() string {
 	return ""
 }
 
+func (x *Status) GetSubscriptions() []*SubscriptionStatus {
+	if x != nil {
+		return x.Subscriptions
+	}
+	return nil
+}
+
+func (x *Status) GetSubscriptionsTotal() uint32 {
+	if x != nil {
+		return x.SubscriptionsTotal
+	}
+	return 0
+}
+
+func (x *Status) GetReplays() []*ReplayStatus {
+	if x != nil {
+		return x.Replays
+	}
+	return nil
+}
+
+// SubscriptionStatus is the state of one subscription on one worker.
+type SubscriptionStatus struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	SubscriptionId string                 `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	// revision is the one that the worker has.
+	Revision uint64            `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	State    SubscriptionState `protobuf:"varint,3,opt,name=state,proto3,enum=sluice.wire.v1.SubscriptionState" json:"state,omitempty"`
+	// cause is why it does not run, for people.
+	Cause string `protobuf:"bytes,4,opt,name=cause,proto3" json:"cause,omitempty"`
+	// since_ms is when it came to this state, in milliseconds since 1970 UTC, by the worker's clock.
+	SinceMs int64 `protobuf:"varint,5,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	// lag is how many messages wait; absent: not known.
+	Lag           *uint64 `protobuf:"varint,6,opt,name=lag,proto3,oneof" json:"lag,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubscriptionStatus) Reset() {
+	*x = SubscriptionStatus{}
+	mi := &file_proto_wire_wire_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubscriptionStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubscriptionStatus) ProtoMessage() {}
+
+func (x *SubscriptionStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_wire_wire_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubscriptionStatus.ProtoReflect.Descriptor instead.
+func (*SubscriptionStatus) Descriptor() ([]byte, []int) {
+	return file_proto_wire_wire_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SubscriptionStatus) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *SubscriptionStatus) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *SubscriptionStatus) GetState() SubscriptionState {
+	if x != nil {
+		return x.State
+	}
+	return SubscriptionState_SUBSCRIPTION_STATE_UNSPECIFIED
+}
+
+func (x *SubscriptionStatus) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *SubscriptionStatus) GetSinceMs() int64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
+
+func (x *SubscriptionStatus) GetLag() uint64 {
+	if x != nil && x.Lag != nil {
+		return *x.Lag
+	}
+	return 0
+}
+
+// ReplayStatus is a replay that is over on one worker.
+type ReplayStatus struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	SubscriptionId string                 `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	ReplayId       string                 `protobuf:"bytes,2,opt,name=replay_id,json=replayId,proto3" json:"replay_id,omitempty"`
+	// error is why it ended before its end, empty where it did not.
+	Error         string `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayStatus) Reset() {
+	*x = ReplayStatus{}
+	mi := &file_proto_wire_wire_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayStatus) ProtoMessage() {}
+
+func (x *ReplayStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_wire_wire_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayStatus.ProtoReflect.Descriptor instead.
+func (*ReplayStatus) Descriptor() ([]byte, []int) {
+	return file_proto_wire_wire_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ReplayStatus) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *ReplayStatus) GetReplayId() string {
+	if x != nil {
+		return x.ReplayId
+	}
+	return ""
+}
+
+func (x *ReplayStatus) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+// AttemptsAsk asks a worker for the last attempts to deliver to a subscriber, on AttemptsSubject.
+type AttemptsAsk struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	V              uint32                 `protobuf:"varint,1,opt,name=v,proto3" json:"v,omitempty"`
+	SubscriptionId string                 `protobuf:"bytes,2,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	// limit is how many are wanted, the newest; 0: as many as fit.
+	Limit         uint32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AttemptsAsk) Reset() {
+	*x = AttemptsAsk{}
+	mi := &file_proto_wire_wire_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AttemptsAsk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AttemptsAsk) ProtoMessage() {}
+
+func (x *AttemptsAsk) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_wire_wire_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AttemptsAsk.ProtoReflect.Descriptor instead.
+func (*AttemptsAsk) Descriptor() ([]byte, []int) {
+	return file_proto_wire_wire_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *AttemptsAsk) GetV() uint32 {
+	if x != nil {
+		return x.V
+	}
+	return 0
+}
+
+func (x *AttemptsAsk) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *AttemptsAsk) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// AttemptsAnswer is the reply to an AttemptsAsk, on the subject that it names.
+type AttemptsAnswer struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	V              uint32                 `protobuf:"varint,1,opt,name=v,proto3" json:"v,omitempty"`
+	Worker         string                 `protobuf:"bytes,2,opt,name=worker,proto3" json:"worker,omitempty"`
+	SubscriptionId string                 `protobuf:"bytes,3,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	// attempts are the newest first.
+	Attempts      []*Attempt `protobuf:"bytes,4,rep,name=attempts,proto3" json:"attempts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AttemptsAnswer) Reset() {
+	*x = AttemptsAnswer{}
+	mi := &file_proto_wire_wire_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AttemptsAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AttemptsAnswer) ProtoMessage() {}
+
+func (x *AttemptsAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_wire_wire_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AttemptsAnswer.ProtoReflect.Descriptor instead.
+func (*AttemptsAnswer) Descriptor() ([]byte, []int) {
+	return file_proto_wire_wire_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *AttemptsAnswer) GetV() uint32 {
+	if x != nil {
+		return x.V
+	}
+	return 0
+}
+
+func (x *AttemptsAnswer) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *AttemptsAnswer) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *AttemptsAnswer) GetAttempts() []*Attempt {
+	if x != nil {
+		return x.Attempts
+	}
+	return nil
+}
+
+// Attempt is one try to deliver a message or a batch.
+type Attempt struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	AtMs   int64                  `protobuf:"varint,1,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	TookUs int64                  `protobuf:"varint,2,opt,name=took_us,json=tookUs,proto3" json:"took_us,omitempty"`
+	// message is the message's id, or where it stands.
+	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	// number counts the tries of this message, from 1.
+	Number uint32 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"`
+	// status is the answer's, 0 for none.
+	Status uint32 `protobuf:"varint,5,opt,name=status,proto3" json:"status,omitempty"`
+	Error  string `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"`
+	// next_ms is when it is tried again, 0 for never.
+	NextMs int64 `protobuf:"varint,7,opt,name=next_ms,json=nextMs,proto3" json:"next_ms,omitempty"`
+	// outcome is delivered, retried, dead-lettered or given-up.
+	Outcome string `protobuf:"bytes,8,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// messages is how many a batch has.
+	Messages      uint32 `protobuf:"varint,9,opt,name=messages,proto3" json:"messages,omitempty"`
+	Bytes         uint64 `protobuf:"varint,10,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Attempt) Reset() {
+	*x = Attempt{}
+	mi := &file_proto_wire_wire_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Attempt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Attempt) ProtoMessage() {}
+
+func (x *Attempt) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_wire_wire_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
+func (*Attempt) Descriptor() ([]byte, []int) {
+	return file_proto_wire_wire_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Attempt) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+func (x *Attempt) GetTookUs() int64 {
+	if x != nil {
+		return x.TookUs
+	}
+	return 0
+}
+
+func (x *Attempt) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *Attempt) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Attempt) GetStatus() uint32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *Attempt) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *Attempt) GetNextMs() int64 {
+	if x != nil {
+		return x.NextMs
+	}
+	return 0
+}
+
+func (x *Attempt) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *Attempt) GetMessages() uint32 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
+func (x *Attempt) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 // StreamStatus is how far a worker has applied one stream.
 type StreamStatus struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -1424,7 +1922,7 @@ type StreamStatus struct {
 
 func (x *StreamStatus) Reset() {
 	*x = StreamStatus{}
-	mi := &file_proto_wire_wire_proto_msgTypes[13]
+	mi := &file_proto_wire_wire_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1436,7 +1934,7 @@ func (x *StreamStatus) String() string {
 func (*StreamStatus) ProtoMessage() {}
 
 func (x *StreamStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_wire_wire_proto_msgTypes[13]
+	mi := &file_proto_wire_wire_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1449,7 +1947,7 @@ func (x *StreamStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamStatus.ProtoReflect.Descriptor instead.
 func (*StreamStatus) Descriptor() ([]byte, []int) {
-	return file_proto_wire_wire_proto_rawDescGZIP(), []int{13}
+	return file_proto_wire_wire_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *StreamStatus) GetStream() string {
@@ -1517,7 +2015,7 @@ type APIStatus struct {
 
 func (x *APIStatus) Reset() {
 	*x = APIStatus{}
-	mi := &file_proto_wire_wire_proto_msgTypes[14]
+	mi := &file_proto_wire_wire_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1529,7 +2027,7 @@ func (x *APIStatus) String() string {
 func (*APIStatus) ProtoMessage() {}
 
 func (x *APIStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_wire_wire_proto_msgTypes[14]
+	mi := &file_proto_wire_wire_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1542,7 +2040,7 @@ func (x *APIStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use APIStatus.ProtoReflect.Descriptor instead.
 func (*APIStatus) Descriptor() ([]byte, []int) {
-	return file_proto_wire_wire_proto_rawDescGZIP(), []int{14}
+	return file_proto_wire_wire_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *APIStatus) GetApiId() string {
@@ -1669,7 +2167,7 @@ const file_proto_wire_wire_proto_rawDesc = "" +
 	"\x05index\x18\x03 \x01(\rR\x05index\x12\x12\n" +
 	"\x04size\x18\x04 \x01(\rR\x04size\x12\x12\n" +
 	"\x04body\x18\x05 \x01(\fR\x04body\x12\x12\n" +
-	"\x04gone\x18\x06 \x01(\bR\x04gone\"\xb6\x03\n" +
+	"\x04gone\x18\x06 \x01(\bR\x04gone\"\xe9\x04\n" +
 	"\x06Status\x12\f\n" +
 	"\x01v\x18\x01 \x01(\rR\x01v\x12\x16\n" +
 	"\x06worker\x18\x02 \x01(\tR\x06worker\x12 \n" +
@@ -1685,7 +2183,43 @@ const file_proto_wire_wire_proto_rawDesc = "" +
 	"\rfailing_total\x18\v \x01(\rR\ffailingTotal\x12#\n" +
 	"\rserving_total\x18\f \x01(\rR\fservingTotal\x12 \n" +
 	"\vconnections\x18\r \x01(\x04R\vconnections\x12\x18\n" +
-	"\aversion\x18\x0e \x01(\tR\aversion\"\xd9\x01\n" +
+	"\aversion\x18\x0e \x01(\tR\aversion\x12H\n" +
+	"\rsubscriptions\x18\x0f \x03(\v2\".sluice.wire.v1.SubscriptionStatusR\rsubscriptions\x12/\n" +
+	"\x13subscriptions_total\x18\x10 \x01(\rR\x12subscriptionsTotal\x126\n" +
+	"\areplays\x18\x11 \x03(\v2\x1c.sluice.wire.v1.ReplayStatusR\areplays\"\xe2\x01\n" +
+	"\x12SubscriptionStatus\x12'\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x127\n" +
+	"\x05state\x18\x03 \x01(\x0e2!.sluice.wire.v1.SubscriptionStateR\x05state\x12\x14\n" +
+	"\x05cause\x18\x04 \x01(\tR\x05cause\x12\x19\n" +
+	"\bsince_ms\x18\x05 \x01(\x03R\asinceMs\x12\x15\n" +
+	"\x03lag\x18\x06 \x01(\x04H\x00R\x03lag\x88\x01\x01B\x06\n" +
+	"\x04_lag\"j\n" +
+	"\fReplayStatus\x12'\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\x1b\n" +
+	"\treplay_id\x18\x02 \x01(\tR\breplayId\x12\x14\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\"Z\n" +
+	"\vAttemptsAsk\x12\f\n" +
+	"\x01v\x18\x01 \x01(\rR\x01v\x12'\n" +
+	"\x0fsubscription_id\x18\x02 \x01(\tR\x0esubscriptionId\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\rR\x05limit\"\x94\x01\n" +
+	"\x0eAttemptsAnswer\x12\f\n" +
+	"\x01v\x18\x01 \x01(\rR\x01v\x12\x16\n" +
+	"\x06worker\x18\x02 \x01(\tR\x06worker\x12'\n" +
+	"\x0fsubscription_id\x18\x03 \x01(\tR\x0esubscriptionId\x123\n" +
+	"\battempts\x18\x04 \x03(\v2\x17.sluice.wire.v1.AttemptR\battempts\"\xfc\x01\n" +
+	"\aAttempt\x12\x13\n" +
+	"\x05at_ms\x18\x01 \x01(\x03R\x04atMs\x12\x17\n" +
+	"\atook_us\x18\x02 \x01(\x03R\x06tookUs\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\x12\x16\n" +
+	"\x06number\x18\x04 \x01(\rR\x06number\x12\x16\n" +
+	"\x06status\x18\x05 \x01(\rR\x06status\x12\x14\n" +
+	"\x05error\x18\x06 \x01(\tR\x05error\x12\x17\n" +
+	"\anext_ms\x18\a \x01(\x03R\x06nextMs\x12\x18\n" +
+	"\aoutcome\x18\b \x01(\tR\aoutcome\x12\x1a\n" +
+	"\bmessages\x18\t \x01(\rR\bmessages\x12\x14\n" +
+	"\x05bytes\x18\n" +
+	" \x01(\x04R\x05bytes\"\xd9\x01\n" +
 	"\fStreamStatus\x12\x16\n" +
 	"\x06stream\x18\x01 \x01(\tR\x06stream\x122\n" +
 	"\aapplied\x18\x02 \x01(\v2\x18.sluice.wire.v1.PositionR\aapplied\x12\x16\n" +
@@ -1712,7 +2246,14 @@ const file_proto_wire_wire_proto_rawDesc = "" +
 	"\x14ANSWER_KIND_MANIFEST\x10\x03\x12\x14\n" +
 	"\x10ANSWER_KIND_FULL\x10\x04\x12\x16\n" +
 	"\x12ANSWER_KIND_BEHIND\x10\x05\x12\x14\n" +
-	"\x10ANSWER_KIND_BUSY\x10\x06*j\n" +
+	"\x10ANSWER_KIND_BUSY\x10\x06*\xd5\x01\n" +
+	"\x11SubscriptionState\x12\"\n" +
+	"\x1eSUBSCRIPTION_STATE_UNSPECIFIED\x10\x00\x12\x1e\n" +
+	"\x1aSUBSCRIPTION_STATE_RUNNING\x10\x01\x12\x1f\n" +
+	"\x1bSUBSCRIPTION_STATE_RETRYING\x10\x02\x12\x1e\n" +
+	"\x1aSUBSCRIPTION_STATE_RESTING\x10\x03\x12\x1d\n" +
+	"\x19SUBSCRIPTION_STATE_FAILED\x10\x04\x12\x1c\n" +
+	"\x18SUBSCRIPTION_STATE_ENDED\x10\x05*j\n" +
 	"\bAPIState\x12\x19\n" +
 	"\x15API_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11API_STATE_SERVING\x10\x01\x12\x14\n" +
@@ -1731,52 +2272,62 @@ func file_proto_wire_wire_proto_rawDescGZIP() []byte {
 	return file_proto_wire_wire_proto_rawDescData
 }
 
-var file_proto_wire_wire_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_proto_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_proto_wire_wire_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_proto_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_proto_wire_wire_proto_goTypes = []any{
-	(AskMode)(0),         // 0: sluice.wire.v1.AskMode
-	(AnswerKind)(0),      // 1: sluice.wire.v1.AnswerKind
-	(APIState)(0),        // 2: sluice.wire.v1.APIState
-	(*Signed)(nil),       // 3: sluice.wire.v1.Signed
-	(*Position)(nil),     // 4: sluice.wire.v1.Position
-	(*Deployment)(nil),   // 5: sluice.wire.v1.Deployment
-	(*Entry)(nil),        // 6: sluice.wire.v1.Entry
-	(*Record)(nil),       // 7: sluice.wire.v1.Record
-	(*Moved)(nil),        // 8: sluice.wire.v1.Moved
-	(*Push)(nil),         // 9: sluice.wire.v1.Push
-	(*Heartbeat)(nil),    // 10: sluice.wire.v1.Heartbeat
-	(*Ask)(nil),          // 11: sluice.wire.v1.Ask
-	(*Answer)(nil),       // 12: sluice.wire.v1.Answer
-	(*ChunkAsk)(nil),     // 13: sluice.wire.v1.ChunkAsk
-	(*Chunk)(nil),        // 14: sluice.wire.v1.Chunk
-	(*Status)(nil),       // 15: sluice.wire.v1.Status
-	(*StreamStatus)(nil), // 16: sluice.wire.v1.StreamStatus
-	(*APIStatus)(nil),    // 17: sluice.wire.v1.APIStatus
+	(AskMode)(0),               // 0: sluice.wire.v1.AskMode
+	(AnswerKind)(0),            // 1: sluice.wire.v1.AnswerKind
+	(SubscriptionState)(0),     // 2: sluice.wire.v1.SubscriptionState
+	(APIState)(0),              // 3: sluice.wire.v1.APIState
+	(*Signed)(nil),             // 4: sluice.wire.v1.Signed
+	(*Position)(nil),           // 5: sluice.wire.v1.Position
+	(*Deployment)(nil),         // 6: sluice.wire.v1.Deployment
+	(*Entry)(nil),              // 7: sluice.wire.v1.Entry
+	(*Record)(nil),             // 8: sluice.wire.v1.Record
+	(*Moved)(nil),              // 9: sluice.wire.v1.Moved
+	(*Push)(nil),               // 10: sluice.wire.v1.Push
+	(*Heartbeat)(nil),          // 11: sluice.wire.v1.Heartbeat
+	(*Ask)(nil),                // 12: sluice.wire.v1.Ask
+	(*Answer)(nil),             // 13: sluice.wire.v1.Answer
+	(*ChunkAsk)(nil),           // 14: sluice.wire.v1.ChunkAsk
+	(*Chunk)(nil),              // 15: sluice.wire.v1.Chunk
+	(*Status)(nil),             // 16: sluice.wire.v1.Status
+	(*SubscriptionStatus)(nil), // 17: sluice.wire.v1.SubscriptionStatus
+	(*ReplayStatus)(nil),       // 18: sluice.wire.v1.ReplayStatus
+	(*AttemptsAsk)(nil),        // 19: sluice.wire.v1.AttemptsAsk
+	(*AttemptsAnswer)(nil),     // 20: sluice.wire.v1.AttemptsAnswer
+	(*Attempt)(nil),            // 21: sluice.wire.v1.Attempt
+	(*StreamStatus)(nil),       // 22: sluice.wire.v1.StreamStatus
+	(*APIStatus)(nil),          // 23: sluice.wire.v1.APIStatus
 }
 var file_proto_wire_wire_proto_depIdxs = []int32{
-	5,  // 0: sluice.wire.v1.Record.changed:type_name -> sluice.wire.v1.Deployment
-	6,  // 1: sluice.wire.v1.Record.entry:type_name -> sluice.wire.v1.Entry
-	8,  // 2: sluice.wire.v1.Record.moved:type_name -> sluice.wire.v1.Moved
-	4,  // 3: sluice.wire.v1.Push.prev:type_name -> sluice.wire.v1.Position
-	4,  // 4: sluice.wire.v1.Push.position:type_name -> sluice.wire.v1.Position
-	4,  // 5: sluice.wire.v1.Heartbeat.position:type_name -> sluice.wire.v1.Position
-	4,  // 6: sluice.wire.v1.Ask.have:type_name -> sluice.wire.v1.Position
-	4,  // 7: sluice.wire.v1.Ask.at_least:type_name -> sluice.wire.v1.Position
+	6,  // 0: sluice.wire.v1.Record.changed:type_name -> sluice.wire.v1.Deployment
+	7,  // 1: sluice.wire.v1.Record.entry:type_name -> sluice.wire.v1.Entry
+	9,  // 2: sluice.wire.v1.Record.moved:type_name -> sluice.wire.v1.Moved
+	5,  // 3: sluice.wire.v1.Push.prev:type_name -> sluice.wire.v1.Position
+	5,  // 4: sluice.wire.v1.Push.position:type_name -> sluice.wire.v1.Position
+	5,  // 5: sluice.wire.v1.Heartbeat.position:type_name -> sluice.wire.v1.Position
+	5,  // 6: sluice.wire.v1.Ask.have:type_name -> sluice.wire.v1.Position
+	5,  // 7: sluice.wire.v1.Ask.at_least:type_name -> sluice.wire.v1.Position
 	0,  // 8: sluice.wire.v1.Ask.mode:type_name -> sluice.wire.v1.AskMode
 	1,  // 9: sluice.wire.v1.Answer.kind:type_name -> sluice.wire.v1.AnswerKind
-	4,  // 10: sluice.wire.v1.Answer.position:type_name -> sluice.wire.v1.Position
-	4,  // 11: sluice.wire.v1.Answer.prev:type_name -> sluice.wire.v1.Position
-	4,  // 12: sluice.wire.v1.Answer.latest:type_name -> sluice.wire.v1.Position
-	14, // 13: sluice.wire.v1.Answer.first:type_name -> sluice.wire.v1.Chunk
-	16, // 14: sluice.wire.v1.Status.streams:type_name -> sluice.wire.v1.StreamStatus
-	17, // 15: sluice.wire.v1.Status.failing:type_name -> sluice.wire.v1.APIStatus
-	4,  // 16: sluice.wire.v1.StreamStatus.applied:type_name -> sluice.wire.v1.Position
-	2,  // 17: sluice.wire.v1.APIStatus.state:type_name -> sluice.wire.v1.APIState
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	5,  // 10: sluice.wire.v1.Answer.position:type_name -> sluice.wire.v1.Position
+	5,  // 11: sluice.wire.v1.Answer.prev:type_name -> sluice.wire.v1.Position
+	5,  // 12: sluice.wire.v1.Answer.latest:type_name -> sluice.wire.v1.Position
+	15, // 13: sluice.wire.v1.Answer.first:type_name -> sluice.wire.v1.Chunk
+	22, // 14: sluice.wire.v1.Status.streams:type_name -> sluice.wire.v1.StreamStatus
+	23, // 15: sluice.wire.v1.Status.failing:type_name -> sluice.wire.v1.APIStatus
+	17, // 16: sluice.wire.v1.Status.subscriptions:type_name -> sluice.wire.v1.SubscriptionStatus
+	18, // 17: sluice.wire.v1.Status.replays:type_name -> sluice.wire.v1.ReplayStatus
+	2,  // 18: sluice.wire.v1.SubscriptionStatus.state:type_name -> sluice.wire.v1.SubscriptionState
+	21, // 19: sluice.wire.v1.AttemptsAnswer.attempts:type_name -> sluice.wire.v1.Attempt
+	5,  // 20: sluice.wire.v1.StreamStatus.applied:type_name -> sluice.wire.v1.Position
+	3,  // 21: sluice.wire.v1.APIStatus.state:type_name -> sluice.wire.v1.APIState
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_proto_wire_wire_proto_init() }
@@ -1790,13 +2341,14 @@ func file_proto_wire_wire_proto_init() {
 		(*Record_Entry)(nil),
 		(*Record_Moved)(nil),
 	}
+	file_proto_wire_wire_proto_msgTypes[13].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_wire_wire_proto_rawDesc), len(file_proto_wire_wire_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   15,
+			NumEnums:      4,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -71,7 +71,14 @@ func samples() map[string]proto.Message {
 			PeriodMs: 1000, Ready: true, Leaving: true, FailingTotal: 1, ServingTotal: 8, Connections: 77, Version: "v0.1.0",
 			Streams: []*StreamStatus{{Stream: "eu", Applied: at, Digest: digest, Apis: 9, Fault: "no answer", Refused: 2,
 				LastRefusal: "bad signature"}},
-			Failing: []*APIStatus{{ApiId: "orders", Revision: 42, Serving: 40, State: APIState_API_STATE_FAILED, Error: "no broker"}}},
+			Failing: []*APIStatus{{ApiId: "orders", Revision: 42, Serving: 40, State: APIState_API_STATE_FAILED, Error: "no broker"}},
+			Subscriptions: []*SubscriptionStatus{{SubscriptionId: "s1", Revision: 41, State: SubscriptionState_SUBSCRIPTION_STATE_FAILED,
+				Cause: "401", SinceMs: 1795305600000, Lag: proto.Uint64(12)}},
+			SubscriptionsTotal: 3, Replays: []*ReplayStatus{{SubscriptionId: "s1", ReplayId: "r1", Error: "no topic"}}},
+		"attempts-ask": &AttemptsAsk{V: Version, SubscriptionId: "s1", Limit: 20},
+		"attempts": &AttemptsAnswer{V: Version, Worker: "worker-1", SubscriptionId: "s1", Attempts: []*Attempt{{
+			AtMs: 1795305600000, TookUs: 1500, Message: "orders@0#7", Number: 2, Status: 503, Error: "unavailable",
+			NextMs: 1795305605000, Outcome: "retried", Messages: 1, Bytes: 300}}},
 	}
 }
 
@@ -152,12 +159,18 @@ func TestSubjects(t *testing.T) {
 		{"chunk pattern", ChunkPattern("node.1"), "sluice.v1.*.chunk.node_2E1.*"},
 		{"status", StatusSubject("w*"), "sluice.v1._worker.status.w_2A"},
 		{"inbox", InboxPrefix("w.1"), "_INBOX.w_2E1"},
+		{"subscriptions", RevisionSubject(eu.Of(ItemSubscription)), "sluice.v1._sub-eu_20west_2E1.rev"},
+		{"all subscriptions", HeartbeatSubject(Everything.Of(ItemSubscription)), "sluice.v1._sub-_all.hb"},
+		{"request", RequestOfReply(ReplySubject("w.1", "node.1", "r")), "r"},
+		{"attempts", AttemptsSubject("w>1"), "sluice.v1._worker.attempts.w_3E1"},
+		{"reply", ReplySubject("w.1", "node.1", "r"), "sluice.v1._worker.reply.w_2E1.node_2E1.r"},
+		{"reply pattern", ReplyPattern("node.1"), "sluice.v1._worker.reply.*.node_2E1.*"},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, c.got, c.want)
 		}
 	}
-	for _, reserved := range []string{"_all", "_worker"} {
+	for _, reserved := range []string{"_all", "_worker", "_sub-_all", "_sub-eu"} {
 		if s, _ := StreamOf(reserved); string(s) == reserved {
 			t.Errorf("a tag can take the reserved token %s", reserved)
 		}
@@ -169,6 +182,15 @@ func TestSubjects(t *testing.T) {
 	}
 	if IsInbox("sluice.v1._all.rev", "w") || IsInbox("_INBOX.w2.x", "w") || !IsInbox("_INBOX.w.x", "w") {
 		t.Error("IsInbox takes what is not the worker's inbox for it")
+	}
+	if IsReply(StatusSubject("w"), "w") || IsReply(ReplySubject("w2", "n", "r"), "w") || !IsReply(ReplySubject("w", "n", "r"), "w") {
+		t.Error("IsReply takes what is not the worker's for it")
+	}
+	for _, tag := range []string{"eu", "_sub-eu", "_all"} {
+		s, err := StreamOf(tag)
+		if err != nil || s.Item() != ItemAPI || s.Of(ItemSubscription).Item() != ItemSubscription || s.Of(ItemAPI) != s {
+			t.Errorf("the streams of %q are not told apart", tag)
+		}
 	}
 }
 
@@ -228,7 +250,7 @@ func TestSelector(t *testing.T) {
 			if got := s.Match(c.api); got != c.want {
 				t.Errorf("match %v", got)
 			}
-			if d := cmp.Diff(c.streams, s.Streams()); d != "" {
+			if d := cmp.Diff(c.streams, s.streams(ItemAPI)); d != "" {
 				t.Error(d)
 			}
 			again, err := ParseSelector(s.Tags())
@@ -367,6 +389,32 @@ func TestDecode_Limits(t *testing.T) {
 			_, err := DecodeStatus(StatusSubject("w"), b)
 			return err
 		}, ErrTooLarge},
+		{"too many subscriptions", func() error {
+			b, _ := Encode(&Status{V: 1, Worker: "w", Subscriptions: slices.Repeat([]*SubscriptionStatus{{SubscriptionId: "s"}}, MaxFailing+1)})
+			_, err := DecodeStatus(StatusSubject("w"), b)
+			return err
+		}, ErrTooLarge},
+		{"cause too long", func() error {
+			b, _ := Encode(&Status{V: 1, Worker: "w", Subscriptions: []*SubscriptionStatus{{SubscriptionId: "s", Cause: string(make([]byte, MaxErrorBytes+1))}}})
+			_, err := DecodeStatus(StatusSubject("w"), b)
+			return err
+		}, ErrTooLarge},
+		{"replay of nothing", func() error {
+			b, _ := Encode(&Status{V: 1, Worker: "w", Replays: []*ReplayStatus{{SubscriptionId: "s"}}})
+			_, err := DecodeStatus(StatusSubject("w"), b)
+			return err
+		}, ErrMalformed},
+		{"too many attempts", func() error {
+			b, _ := Encode(&AttemptsAnswer{V: 1, Worker: "w", SubscriptionId: "s", Attempts: slices.Repeat([]*Attempt{{}}, MaxAttempts+1)})
+			_, err := DecodeAttemptsAnswer(ReplySubject("w", "n", "r"), "n", "r", b)
+			return err
+		}, ErrTooLarge},
+		{"another's attempts", func() error {
+			b, _ := Encode(&AttemptsAnswer{V: 1, Worker: "w", SubscriptionId: "s"})
+			_, err := DecodeAttemptsAnswer(ReplySubject("x", "n", "r"), "n", "r", b)
+			return err
+		}, ErrMalformed},
+		{"attempts of nothing", func() error { _, err := DecodeAttemptsAsk([]byte{8, 1}); return err }, ErrMalformed},
 		{"another's status", func() error {
 			b, _ := Encode(&Status{V: 1, Worker: "w"})
 			_, err := DecodeStatus(StatusSubject("x"), b)

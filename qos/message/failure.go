@@ -44,8 +44,14 @@ const (
 	KeyPlanUnresolvable     = "GATEWAY_PLAN_UNRESOLVABLE"
 	KeyRequestTimeout       = "REQUEST_TIMEOUT"
 	KeyIncompatibleQoS      = "INCOMPATIBLE_QOS"
-	KeyInvalidCursor        = "INVALID_CURSOR" // ours: malformed, foreign or impossible resume point
+	KeyInvalidCursor        = "INVALID_CURSOR"           // ours: malformed, foreign or impossible resume point
+	KeyClientActive         = "CLIENT_IDENTIFIER_IN_USE" // ours: the client's positions are in the hands of another connection of it
 	KeyGoAway               = "goaway"
+	KeyProcessingFailed     = "MESSAGE_PROCESSING_FAILED"
+	KeyWebhookUnreachable   = "WEBHOOK_UNREACHABLE"
+	KeyWebhookUnauthorized  = "WEBHOOK_UNAUTHORIZED"    // ours: the receiver answers 401
+	KeyWebhookGone          = "WEBHOOK_GONE"            // ours: the receiver answers 410
+	KeyWebhookRefused       = "WEBHOOK_ADDRESS_REFUSED" // ours: callbacks must not go to this address
 )
 
 // StoppingText is what clients of a stopping API are told (spec 2.0).

@@ -15,12 +15,25 @@ const (
 )
 
 // AppendRanges appends what is acked above the position, as text for the metadata of its commit; nothing where there is
-// none. What does not fit into MaxText is left out from the top: that costs deliveries again, never a message.
+// none: what the window holds, and what was restored and lies ahead of it. What does not fit into MaxText is left out from
+// the top: that costs deliveries again, never a message.
 func (w *Window) AppendRanges(dst []byte) []byte {
 	var scratch [maxRaw + 3*binary.MaxVarintLen64]byte
 	raw := binary.AppendUvarint(scratch[:0], uint64(w.position))
 	end, any := w.position, false
-	for i := 0; i < w.n; i++ {
+	add := func(from, to int64) bool {
+		fits := len(raw)
+		raw = binary.AppendUvarint(raw, uint64(from-end))
+		raw = binary.AppendUvarint(raw, uint64(to-from))
+		if len(raw) > maxRaw {
+			raw = raw[:fits]
+			return false
+		}
+		end, any = to, true
+		return true
+	}
+	fits := true
+	for i := 0; fits && i < w.n; i++ {
 		if !w.isAcked(i) {
 			continue
 		}
@@ -28,14 +41,12 @@ func (w *Window) AppendRanges(dst []byte) []byte {
 		for i+1 < w.n && w.isAcked(i+1) {
 			i++
 		}
-		to, fits := w.offset(i)+1, len(raw)
-		raw = binary.AppendUvarint(raw, uint64(from-end))
-		raw = binary.AppendUvarint(raw, uint64(to-from))
-		if len(raw) > maxRaw {
-			raw = raw[:fits]
-			break
+		fits = add(from, w.offset(i)+1)
+	}
+	for i := 0; fits && i < len(w.restored); i++ {
+		if from, to := max(w.restored[i].From, w.next), w.restored[i].To; from < to && from > end {
+			fits = add(from, to)
 		}
-		end, any = to, true
 	}
 	if !any {
 		return dst

@@ -18,8 +18,8 @@ var (
 	ErrForeign = errors.New("sparse acks are not of this position")
 )
 
-// entryBytes is what one message in the window costs.
-const entryBytes = 8
+// entryBytes is what one message in the window costs: its offset and its size.
+const entryBytes = 12
 
 // acked marks an entry; offsets leave this bit free.
 const acked = 1 << 63
@@ -28,8 +28,11 @@ const acked = 1 << 63
 // knows what it was given to track, and nothing else counts.
 type Window struct {
 	ring     []uint64 // offsets in order, with acked; its length is a power of two
+	sizes    []uint32 // of the messages, at the same places
 	head     int      // of the lowest entry
 	n        int
+	unacked  int   // entries that are not acked
+	bytes    int64 // their sizes
 	limit    int
 	position int64   // below it all is acked
 	next     int64   // lowest offset that may be tracked
@@ -55,9 +58,18 @@ func (w *Window) Position() int64 { return w.position }
 // Len returns how many messages the window holds.
 func (w *Window) Len() int { return w.n }
 
+// Unacked returns how many messages the window holds that are not acked, and the sum of the sizes they were tracked with.
+func (w *Window) Unacked() (messages int, bytes int64) { return w.unacked, w.bytes }
+
+// Room returns how many messages can still be tracked before ErrFull.
+func (w *Window) Room() int { return w.limit - w.n }
+
 // Track takes the offset of the next message, before it is handed out, and tells whether to hand it out at all: one that
 // was acked before the window began is not. Offsets go forward.
-func (w *Window) Track(offset int64) (deliver bool, err error) {
+func (w *Window) Track(offset int64) (deliver bool, err error) { return w.TrackSized(offset, 0) }
+
+// TrackSized is Track for a message that counts in Unacked with its size in bytes.
+func (w *Window) TrackSized(offset int64, size uint32) (deliver bool, err error) {
 	if offset < w.next {
 		return false, ErrOrder
 	}
@@ -78,7 +90,12 @@ func (w *Window) Track(offset int64) (deliver bool, err error) {
 		entry |= acked
 	}
 	*w.at(w.n) = entry
+	w.sizes[w.index(w.n)] = size
 	w.n++
+	if !done {
+		w.unacked++
+		w.bytes += int64(size)
+	}
 	return !done, nil
 }
 
@@ -88,16 +105,25 @@ func (w *Window) Ack(offset int64) bool {
 	if i == w.n || w.offset(i) != offset {
 		return false
 	}
-	*w.at(i) |= acked
+	w.ack(i)
 	return w.advance()
 }
 
 // AckThrough marks a message and all before it as received. It tells whether the position moved.
 func (w *Window) AckThrough(offset int64) bool {
 	for i := 0; i < w.n && w.offset(i) <= offset; i++ {
-		*w.at(i) |= acked
+		w.ack(i)
 	}
 	return w.advance()
+}
+
+func (w *Window) ack(i int) {
+	if w.isAcked(i) {
+		return
+	}
+	*w.at(i) |= acked
+	w.unacked--
+	w.bytes -= int64(w.sizes[w.index(i)])
 }
 
 // advance drops what is acked from the lowest entry on.
@@ -112,7 +138,8 @@ func (w *Window) advance() bool {
 	return moved
 }
 
-func (w *Window) at(i int) *uint64   { return &w.ring[(w.head+i)&(len(w.ring)-1)] }
+func (w *Window) index(i int) int    { return (w.head + i) & (len(w.ring) - 1) }
+func (w *Window) at(i int) *uint64   { return &w.ring[w.index(i)] }
 func (w *Window) offset(i int) int64 { return int64(*w.at(i) &^ acked) }
 func (w *Window) isAcked(i int) bool { return *w.at(i)&acked != 0 }
 
@@ -121,10 +148,11 @@ func (w *Window) grow() bool {
 	if len(w.ring) >= w.limit {
 		return false
 	}
-	ring := make([]uint64, min(max(2*len(w.ring), 16), w.limit))
+	room := min(max(2*len(w.ring), 16), w.limit)
+	ring, sizes := make([]uint64, room), make([]uint32, room)
 	for i := range w.n {
-		ring[i] = *w.at(i)
+		ring[i], sizes[i] = *w.at(i), w.sizes[w.index(i)]
 	}
-	w.ring, w.head = ring, 0
+	w.ring, w.sizes, w.head = ring, sizes, 0
 	return true
 }

@@ -15,7 +15,7 @@ func TestWindow_AgainstModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		start := rapid.Int64Range(0, 1<<40).Draw(t, "start")
-		w := window.New(start, nil, 8*64)
+		w := window.New(start, nil, 12*64)
 		var tracked []int64
 		done := map[int64]bool{}
 		next, low := start, 0 // low: index of the lowest that is not acked
@@ -51,7 +51,10 @@ func TestWindow_AgainstModel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		heir := window.New(w.Position(), ranges, 8*64)
+		heir := window.New(w.Position(), ranges, 12*64)
+		if again := string(heir.AppendRanges(nil)); again != string(w.AppendRanges(nil)) {
+			t.Fatalf("an owner that does nothing saves %q", again)
+		}
 		for _, o := range tracked[low:] {
 			if deliver, err := heir.Track(o); err != nil || deliver == done[o] {
 				t.Fatalf("the next owner delivers %d: %t %v; acked: %t", o, deliver, err, done[o])
@@ -73,6 +76,27 @@ func TestWindow_RefusesBackwards(t *testing.T) {
 	}
 	if w.Ack(6) || !w.Ack(7) || w.Position() != 8 {
 		t.Errorf("position %d", w.Position())
+	}
+}
+
+func TestWindow_CountsWhatIsNotAcked(t *testing.T) {
+	t.Parallel()
+	w := window.New(0, []window.Range{{From: 2, To: 3}}, 1<<10)
+	for o := range int64(5) {
+		if _, err := w.TrackSized(o, uint32(10+o)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, step := range []struct {
+		ack      func(int64) bool
+		offset   int64
+		messages int
+		bytes    int64
+	}{{w.Ack, 9, 4, 48}, {w.Ack, 3, 3, 35}, {w.Ack, 3, 3, 35}, {w.AckThrough, 1, 1, 14}, {w.AckThrough, 4, 0, 0}} {
+		step.ack(step.offset)
+		if n, bytes := w.Unacked(); n != step.messages || bytes != step.bytes {
+			t.Fatalf("after %d: %d messages of %d bytes, want %d of %d", step.offset, n, bytes, step.messages, step.bytes)
+		}
 	}
 }
 

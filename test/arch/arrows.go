@@ -25,7 +25,8 @@ var arrows = map[string][]string{
 // itself, but none of its siblings; builtin alone imports them all.
 var plugins = map[string]plugin{
 	"connectors": {base: []string{"connectors/eventloop"},
-		shared: []string{"connectors", "connectors/eventloop", "connectors/supervise", "connectors/httpfront"},
+		shared: []string{"connectors", "connectors/eventloop", "connectors/supervise", "connectors/httpfront", "connectors/mqttclient",
+			"connectors/tlsstore", "connectors/endpoint/kafka/security"},
 		groups: []string{"connectors/entrypoint", "connectors/endpoint"}},
 	"policies": {shared: []string{"policies", "policies/el"}},
 }

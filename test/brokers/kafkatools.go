@@ -230,7 +230,8 @@ func (k *Kafka) format(ctx context.Context) error {
 	_, _ = rand.Read(id[:])
 	cluster := base64.RawURLEncoding.EncodeToString(id[:])
 	for _, n := range k.nodes {
-		cmd := k.JavaTool(ctx, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", n.propertiesPath())
+		// One argument: an id may begin with a dash.
+		cmd := k.JavaTool(ctx, "kafka.tools.StorageTool", "format", "--cluster-id="+cluster, "-c", n.propertiesPath())
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("format the storage of node %d: %w\n%s", n.id, err, out)
 		}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -73,9 +74,11 @@ func NewMosquitto(ctx context.Context, dir string, cfg MosquittoConfig) (*Mosqui
 	return &Mosquitto{Daemon: d, dir: dir}, nil
 }
 
-// AwaitSaved returns when what Mosquitto has saved holds the text, such as the payload of a message.
+// AwaitSaved has Mosquitto save now (SIGUSR1: it does not count every message as a change that it should save), and returns
+// when that holds the text, such as the payload of a message.
 func (m *Mosquitto) AwaitSaved(ctx context.Context, text string) error {
 	return await(ctx, "mosquitto to save "+text, []*process{m.process}, func(context.Context) error {
+		m.process.signal(syscall.SIGUSR1)
 		db, err := os.ReadFile(filepath.Join(m.dir, "mosquitto.db"))
 		if err == nil && !bytes.Contains(db, []byte(text)) {
 			err = errors.New("not saved yet")

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/fasthttp/websocket"
 
+	"github.com/sluice-gateway/sluice/qos/judge"
 	"github.com/sluice-gateway/sluice/test/brokers"
 	"github.com/sluice-gateway/sluice/test/process"
 )
@@ -26,34 +29,57 @@ const (
 	slack          = 10 * time.Second
 )
 
-// outcomes collects what each POST was told.
+// outcomes collects what each POST was told, for the judge.
 type outcomes struct {
 	sync.Mutex
-	stored, refused, unknown map[string]bool
-	slowest                  time.Duration
-	odd                      []string
+	events  []judge.Event
+	stored  int
+	slowest time.Duration
+	odd     []string
 }
 
+// add takes the answer to a POST of "key number".
 func (o *outcomes) add(value string, status int, body string, took time.Duration, err error) {
 	o.Lock()
 	defer o.Unlock()
 	o.slowest = max(o.slowest, took)
+	e := message(value)
+	e.Kind = judge.Produced
+	o.events = append(o.events, e)
 	switch {
 	case err != nil:
 		o.odd = append(o.odd, fmt.Sprintf("%s: %v", value, err))
+		return
 	case status == http.StatusAccepted:
-		o.stored[value] = true
+		e.Kind = judge.Stored
+		o.stored++
 	case status == http.StatusServiceUnavailable:
-		o.refused[value] = true
+		e.Kind = judge.Refused
 	case status == http.StatusGatewayTimeout && strings.Contains(body, "unknown"):
-		o.unknown[value] = true
+		return // produced, and nobody knows
 	default:
 		o.odd = append(o.odd, fmt.Sprintf("%s: %d %s", value, status, body))
+		return
 	}
+	o.events = append(o.events, e)
 }
 
-// TestOutage_EveryAnswerIsTrue kills the broker under load, brings it back after 15 s, and holds every answer against the
-// topic: 202 is stored, 503 is not, and only a 504 that says so may be either. Streams stay, say what happened and go on.
+func (o *outcomes) count() int {
+	o.Lock()
+	defer o.Unlock()
+	return o.stored
+}
+
+// message reads which one it is.
+func message(value string) judge.Event {
+	key, number, _ := strings.Cut(value, " ")
+	seq, _ := strconv.ParseInt(number, 10, 64)
+	return judge.Event{Key: key, Seq: seq}
+}
+
+// TestOutage_EveryAnswerIsTrue kills the broker under load, brings it back after 15 s, and has qos/judge hold every answer
+// against the topic: 202 is stored, 503 is not, and only a 504 that says so may be either. Streams stay, say what happened, go
+// on, and get everything.
 func TestOutage_EveryAnswerIsTrue(t *testing.T) {
 	kafka := brokers.StartKafka(t, brokers.KafkaConfig{})
 	dev := startDev(t, "--no-samples")
@@ -71,14 +97,14 @@ func TestOutage_EveryAnswerIsTrue(t *testing.T) {
 
 	load, stopLoad := context.WithCancel(ctx)
 	defer stopLoad()
-	o := &outcomes{stored: map[string]bool{}, refused: map[string]bool{}, unknown: map[string]bool{}}
+	o := &outcomes{}
 	var wg sync.WaitGroup
 	for c := range 16 {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
 			for i := 0; load.Err() == nil; i++ {
-				value, at := fmt.Sprintf("c%d-%d", c, i), time.Now()
+				value, at := fmt.Sprintf("c%d %d", c, i), time.Now()
 				status, body, err := post(ctx, url, value)
 				o.add(value, status, body, time.Since(at), err)
 			}
@@ -98,7 +124,7 @@ func TestOutage_EveryAnswerIsTrue(t *testing.T) {
 		}
 	}()
 
-	waitFor(ctx, t, "some messages stored", func() bool { o.Lock(); defer o.Unlock(); return len(o.stored) > 1000 })
+	waitFor(ctx, t, "some messages stored", func() bool { return o.count() > 1000 })
 	kafka.Kill()
 	// Those that were on their way when the broker died may wait for it; who comes now has sent nothing yet.
 	late := time.After(outage / 5)
@@ -107,7 +133,7 @@ func TestOutage_EveryAnswerIsTrue(t *testing.T) {
 		case <-late:
 			for i := range 20 {
 				wg.Go(func() {
-					value, at := fmt.Sprintf("late-%d", i), time.Now()
+					value, at := fmt.Sprintf("late %d", i), time.Now()
 					status, body, err := post(ctx, url, value)
 					o.add(value, status, body, time.Since(at), err)
 				})
@@ -122,14 +148,13 @@ func TestOutage_EveryAnswerIsTrue(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The first POST after the broker is back succeeds, with no restart of ours.
-	if status, body, err := post(ctx, url, "first-after"); err != nil || status != http.StatusAccepted {
+	status, body, err := post(ctx, url, "first-after 0")
+	if err != nil || status != http.StatusAccepted {
 		t.Errorf("the first POST after the broker is back: %d %s %v", status, body, err)
 	}
-	o.add("first-after", http.StatusAccepted, "", 0, nil)
-	o.Lock()
-	before := len(o.stored)
-	o.Unlock()
-	waitFor(ctx, t, "load going on after the outage", func() bool { o.Lock(); defer o.Unlock(); return len(o.stored) > before+1000 })
+	o.add("first-after 0", status, body, 0, err)
+	before := o.count()
+	waitFor(ctx, t, "load going on after the outage", func() bool { return o.count() > before+1000 })
 	stopLoad()
 	wg.Wait()
 
@@ -142,18 +167,22 @@ func TestOutage_EveryAnswerIsTrue(t *testing.T) {
 	if gets.Load() == 0 || badGets.Load() > 0 {
 		t.Errorf("%d of %d GETs ended badly", badGets.Load(), gets.Load())
 	}
-	t.Logf("told: %d stored, %d not stored, %d unknown; slowest %s; %d GETs", len(o.stored), len(o.refused), len(o.unknown), o.slowest, gets.Load())
-	checkStored(ctx, t, kafka, topic, o)
 	for name, seen := range map[string]*seen{"SSE": sseSeen, "WebSocket": wsSeen} {
-		waitFor(ctx, t, name+" to deliver all that was stored", func() bool { return seen.hasAll(o.stored) })
+		waitFor(ctx, t, name+" to deliver all that was stored", func() bool { return seen.hasAll(o) })
 	}
 	if notices.Load() == 0 {
 		t.Error("the SSE stream did not say that the broker was away")
 	}
+	v := judgeOutage(ctx, t, kafka, topic, o, map[string]*seen{"SSE": sseSeen, "WebSocket": wsSeen})
+	t.Logf("told: %d stored, %d not stored, %d unknown; slowest %s; %d GETs", v.Stored, v.Refused, v.Unknown, o.slowest, gets.Load())
+	if err := v.Err(); err != nil {
+		t.Error(err)
+	}
 }
 
-// checkStored reads the topic with a client of the test's own.
-func checkStored(ctx context.Context, t *testing.T, kafka *brokers.Kafka, topic string, o *outcomes) {
+// judgeOutage judges what producers were told and what streams delivered; a reader of the test's own is the witness of what
+// the topic holds.
+func judgeOutage(ctx context.Context, t *testing.T, kafka *brokers.Kafka, topic string, o *outcomes, streams map[string]*seen) *judge.Verdict {
 	t.Helper()
 	ends, err := kafka.EndOffsets(ctx, topic)
 	if err != nil {
@@ -163,49 +192,75 @@ func checkStored(ctx context.Context, t *testing.T, kafka *brokers.Kafka, topic 
 	for _, end := range ends {
 		total += int(end)
 	}
-	have := map[string]int{}
+	const held = judge.Loss | judge.Duplicate | judge.Invention
+	j := judge.New()
+	add := func(e judge.Event) {
+		if err := j.Add(&e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	subscribe := func(name string, rules judge.Rules) {
+		add(judge.Event{Kind: judge.Subscribed, Subscriber: name, Level: "auto", Rules: rules, Cursor: judge.Cursor{judge.Everywhere: 0}})
+	}
+	for _, e := range o.events {
+		add(e)
+	}
+	subscribe("topic", held)
 	for _, r := range readAll(t, kafka, topic, total) {
-		have[string(r.Value)]++
+		e := message(string(r.Value))
+		e.Kind, e.Subscriber, e.Partition, e.Offset = judge.Delivered, "topic", strconv.Itoa(int(r.Partition)), r.Offset
+		add(e)
 	}
-	for v := range o.stored {
-		if have[v] == 0 {
-			t.Errorf("%s was answered 202 and is not in the topic", v)
+	for name, s := range streams {
+		subscribe(name, held|judge.OrderPerPartition|judge.SilentGap)
+		for _, value := range s.list() {
+			e := message(value)
+			e.Kind, e.Subscriber = judge.Delivered, name
+			add(e)
 		}
 	}
-	for v := range o.refused {
-		if have[v] > 0 {
-			t.Errorf("%s was answered 503 (not stored) and is in the topic", v)
-		}
-	}
-	for v, n := range have {
-		if n > 1 {
-			t.Errorf("%s is in the topic %d times", v, n)
-		}
-	}
+	return j.Verdict()
 }
 
 // seen is what a stream has delivered.
 type seen struct {
 	sync.Mutex
-	values map[string]int
+	values []string
+	known  map[number]bool
 	err    error
 }
 
-func (s *seen) add(v string) { s.Lock(); s.values[v]++; s.Unlock() }
+// number tells messages apart.
+type number struct {
+	key string
+	seq int64
+}
 
-func (s *seen) hasAll(want map[string]bool) bool {
+func newSeen() *seen { return &seen{known: map[number]bool{}} }
+
+func (s *seen) add(v string) {
 	s.Lock()
 	defer s.Unlock()
-	for v := range want {
-		if s.values[v] == 0 {
-			return false
-		}
-	}
-	return true
+	s.values = append(s.values, v)
+	m := message(v)
+	s.known[number{m.Key, m.Seq}] = true
+}
+
+func (s *seen) list() []string {
+	s.Lock()
+	defer s.Unlock()
+	return slices.Clone(s.values)
+}
+
+// hasAll tells whether everything that was answered as stored has come.
+func (s *seen) hasAll(o *outcomes) bool {
+	s.Lock()
+	defer s.Unlock()
+	return !slices.ContainsFunc(o.events, func(e judge.Event) bool { return e.Kind == judge.Stored && !s.known[number{e.Key, e.Seq}] })
 }
 
 func collectSSE(s *stream) (*seen, *atomic.Int64) {
-	out, notices := &seen{values: map[string]int{}}, new(atomic.Int64)
+	out, notices := newSeen(), new(atomic.Int64)
 	go func() { // ends when the test closes the stream
 		for {
 			e, err := s.next()
@@ -232,7 +287,7 @@ func collectWS(t *testing.T, url string) *seen {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	out := &seen{values: map[string]int{}}
+	out := newSeen()
 	go func() { // ends when the test closes the socket
 		for {
 			_, frame, err := conn.ReadMessage()

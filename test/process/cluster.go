@@ -31,11 +31,20 @@ func (n *Node) AwaitHealthy(ctx context.Context) error {
 	return n.AwaitOK(ctx, n.admin+"/_node/health")
 }
 
-// Worker is one worker process.
+// Worker is one worker process and the addresses it keeps over restarts.
 type Worker struct {
 	*Process
 	Gateway string // "http://127.0.0.1:port"
 	Admin   string // "http://127.0.0.1:port"
+	name    string
+	dir     string
+	args    []string
+}
+
+// Restart starts the worker again on its data and addresses, after Kill or Stop, without waiting for it.
+func (w *Worker) Restart() (err error) {
+	w.Process, err = Start(w.name, w.dir, w.args...)
+	return err
 }
 
 // AwaitReady waits until the worker serves the definitions it is meant to.
@@ -110,15 +119,15 @@ func (c *Cluster) start(ctx context.Context, size int, flags func(i int) []strin
 // AddWorker starts a worker with the token that the first node has written, and does not wait for it. Flags go before ours.
 func (c *Cluster) AddWorker(flags ...string) (*Worker, error) {
 	gateway, admin := FreeAddr(), FreeAddr()
-	w := &Worker{Gateway: "http://" + gateway, Admin: "http://" + admin}
 	name := fmt.Sprintf("worker-%d", len(c.Workers)+1)
+	w := &Worker{Gateway: "http://" + gateway, Admin: "http://" + admin, name: name, dir: c.dir}
 	args := []string{"worker", "--node-id", name, "--gateway-addr", gateway, "--admin-addr", admin,
 		"--data-dir", filepath.Join(c.dir, name), "--worker-token-file", filepath.Join(c.Nodes[0].DataDir, "worker-token")}
 	if len(c.NATS) > 0 {
 		args = append(args, "--nats-url", "tls://"+strings.Join(c.NATS, ",tls://"))
 	}
-	var err error
-	if w.Process, err = Start(name, c.dir, append(args, flags...)...); err != nil {
+	w.args = append(args, flags...)
+	if err := w.Restart(); err != nil {
 		return nil, err
 	}
 	c.Workers = append(c.Workers, w)

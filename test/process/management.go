@@ -81,6 +81,22 @@ func (m Management) Deploy(ctx context.Context, definition []byte) (string, erro
 	return api.ID, nil
 }
 
+// Remove stops and deletes an API, and returns when no worker serves it.
+func (m Management) Remove(ctx context.Context, id string) error {
+	for _, step := range []struct{ method, path string }{
+		{http.MethodPost, "?action=STOP&wait=20s"}, {http.MethodDelete, "?closePlans=true"},
+	} {
+		a, err := m.Do(ctx, step.method, "/v4/apis/"+id+step.path, nil)
+		if err != nil {
+			return err
+		}
+		if a.Status/100 != 2 {
+			return fmt.Errorf("remove the API: %s %s: %d %s", step.method, step.path, a.Status, a.Body)
+		}
+	}
+	return nil
+}
+
 // Dev is a running `sluice dev`.
 type Dev struct {
 	*Process

@@ -98,6 +98,7 @@ func (s *scenario) run() {
 	}
 	for name, w := range s.workers {
 		w.sink.serves(s, s.history.expected(s.tags[name]...))
+		w.sink.subscribed(s, s.history.subscribed(s.tags[name]...))
 		s.neverBackwards(name, w.sink)
 	}
 	for _, n := range s.nodes {
@@ -109,6 +110,10 @@ func (s *scenario) run() {
 func (s *scenario) step() {
 	id := fmt.Sprintf("api-%05d", s.rng.IntN(60))
 	switch n := s.rng.IntN(100); {
+	case n < 15:
+		s.history.subscribe(id, definition(id, uint64(n), 10+s.rng.IntN(500)), s.randomTags()...)
+	case n < 20:
+		s.history.unsubscribe(id)
 	case n < 45:
 		s.history.deploy(id, definition(id, uint64(n), 10+s.rng.IntN(4_000)), s.randomTags()...)
 	case n < 60:
@@ -168,7 +173,7 @@ func (s *scenario) neverBackwards(name string, k *sink) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	last := uint64(0)
-	apis := map[string]uint64{}
+	apis, subs := map[string]uint64{}, map[string]uint64{}
 	for i, u := range k.updates {
 		if u.Full != (i == 0) {
 			s.Errorf("%s: update %d is full: %v", name, i, u.Full)
@@ -183,6 +188,12 @@ func (s *scenario) neverBackwards(name string, k *sink) {
 			}
 			apis[d.APIID] = d.Revision
 		}
+		for _, c := range u.Subscriptions {
+			if c.Revision < subs[c.ID] {
+				s.Errorf("%s: subscription %s went back from %d to %d", name, c.ID, subs[c.ID], c.Revision)
+			}
+			subs[c.ID] = c.Revision
+		}
 	}
 }
 
@@ -190,8 +201,8 @@ func (s *scenario) neverBackwards(name string, k *sink) {
 func (s *scenario) sameDigests(n *node, revision uint64) {
 	want := map[wire.Stream]wire.Digest{}
 	for _, d := range s.history.snapshot().Deployments {
-		h := wire.HashEntry(d.APIID, d.Revision, wire.HashDefinition(d.Definition))
-		for _, name := range wire.StreamsOf(d.Tags) {
+		h := wire.HashEntry(d.ID, d.Revision, wire.HashDefinition(d.Definition))
+		for _, name := range wire.StreamsOf(d.Item, d.Tags) {
 			want[name] = want[name].Add(h)
 		}
 	}

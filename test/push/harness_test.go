@@ -26,8 +26,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	clusterID = "cluster-1"
-	beat      = 50 * time.Millisecond
-	patience  = 60 * time.Second // a test that waits longer is stuck
+	beat      = 100 * time.Millisecond // each is checked by every worker, for the APIs and for the subscriptions
+	patience  = 3 * time.Minute        // a test that waits longer is stuck
 )
 
 // signingKey is the cluster's, the same in each test.
@@ -48,38 +48,57 @@ type history struct {
 	mu       sync.Mutex
 	epoch    uint64
 	revision uint64
-	apis     map[string]push.Deployment
+	items    map[push.Key]push.Deployment
 	replicas []*replica
+	last     push.Snapshot // of the latest revision, made when it was first looked at: nodes look at each heartbeat
 }
 
-func newHistory() *history { return &history{apis: map[string]push.Deployment{}} }
+func newHistory() *history { return &history{items: map[push.Key]push.Deployment{}} }
 
 func (h *history) deploy(id string, definition []byte, tags ...string) uint64 {
+	return h.put(wire.ItemAPI, id, definition, tags)
+}
+
+// subscribe deploys a subscription of an API with these tags.
+func (h *history) subscribe(id string, definition []byte, tags ...string) uint64 {
+	return h.put(wire.ItemSubscription, id, definition, tags)
+}
+
+func (h *history) put(item wire.Item, id string, definition []byte, tags []string) uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.revision++
-	h.apis[id] = push.Deployment{APIID: id, Revision: h.revision, Tags: tags, Definition: definition}
+	key := push.Key{Item: item, ID: id}
+	h.items[key] = push.Deployment{Key: key, Revision: h.revision, Tags: tags, Definition: definition}
 	h.tell()
 	return h.revision
 }
 
-func (h *history) remove(id string) uint64 {
+func (h *history) remove(id string) uint64 { return h.drop(wire.ItemAPI, id) }
+
+func (h *history) unsubscribe(id string) uint64 { return h.drop(wire.ItemSubscription, id) }
+
+func (h *history) drop(item wire.Item, id string) uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.revision++
-	delete(h.apis, id)
+	delete(h.items, push.Key{Item: item, ID: id})
 	h.tell()
 	return h.revision
 }
 
 // fill deploys n APIs at once.
 func (h *history) fill(n, size int, tags ...string) uint64 {
+	return h.fillWith(wire.ItemAPI, "api", n, size, tags)
+}
+
+func (h *history) fillWith(item wire.Item, name string, n, size int, tags []string) uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i := range n {
 		h.revision++
-		id := fmt.Sprintf("api-%05d", i)
-		h.apis[id] = push.Deployment{APIID: id, Revision: h.revision, Tags: tags, Definition: definition(id, h.revision, size)}
+		key := push.Key{Item: item, ID: fmt.Sprintf("%s-%05d", name, i)}
+		h.items[key] = push.Deployment{Key: key, Revision: h.revision, Tags: tags, Definition: definition(key.ID, h.revision, size)}
 	}
 	h.tell()
 	return h.revision
@@ -94,13 +113,21 @@ func (h *history) tell() {
 func (h *history) snapshot() push.Snapshot {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return push.Snapshot{
-		At: wire.At{Epoch: h.epoch, Revision: h.revision}, Deployments: slices.Collect(maps.Values(h.apis)), Loaded: true,
+	if at := (wire.At{Epoch: h.epoch, Revision: h.revision}); !h.last.Loaded || h.last.At != at {
+		h.last = push.Snapshot{At: at, Deployments: slices.Collect(maps.Values(h.items)), Loaded: true}
 	}
+	return h.last
 }
 
 // expected is what a worker with the tags is to serve: revision by id.
-func (h *history) expected(tags ...string) map[string]uint64 {
+func (h *history) expected(tags ...string) map[string]uint64 { return h.expect(wire.ItemAPI, tags) }
+
+// subscribed is what subscriptions a worker with the tags is to serve: revision by id.
+func (h *history) subscribed(tags ...string) map[string]uint64 {
+	return h.expect(wire.ItemSubscription, tags)
+}
+
+func (h *history) expect(item wire.Item, tags []string) map[string]uint64 {
 	sel, err := wire.ParseSelector(tags)
 	if err != nil {
 		panic(err)
@@ -108,9 +135,9 @@ func (h *history) expected(tags ...string) map[string]uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	out := map[string]uint64{}
-	for id, d := range h.apis {
-		if sel.Match(d.Tags) {
-			out[id] = d.Revision
+	for key, d := range h.items {
+		if key.Item == item && sel.Match(d.Tags) {
+			out[key.ID] = d.Revision
 		}
 	}
 	return out

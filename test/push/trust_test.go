@@ -88,7 +88,7 @@ func TestFeed_RefusesToGoBack(t *testing.T) {
 	past := newHistory()
 	past.revision = forgot.At.Revision
 	for _, d := range forgot.Deployments {
-		past.apis[d.APIID] = d
+		past.items[d.Key] = d
 	}
 	lost := controlNode(t, g, past, "node-3", natsserver.DialConfig{InProcess: srv})
 	lost.replica.lead(2)

@@ -18,6 +18,7 @@ import (
 type sink struct {
 	mu      sync.Mutex
 	apis    map[string]feed.Deployment
+	subs    map[string]feed.SubscriptionChange
 	applied int
 	updates []feed.Update
 	fails   map[string]string // definitions of these APIs cannot be built
@@ -26,7 +27,7 @@ type sink struct {
 }
 
 func newSink() *sink {
-	return &sink{apis: map[string]feed.Deployment{}, fails: map[string]string{}, moved: make(chan struct{})}
+	return &sink{apis: map[string]feed.Deployment{}, subs: map[string]feed.SubscriptionChange{}, fails: map[string]string{}, moved: make(chan struct{})}
 }
 
 func (s *sink) Apply(ctx context.Context, u feed.Update) []feed.Result {
@@ -44,6 +45,7 @@ func (s *sink) Apply(ctx context.Context, u feed.Update) []feed.Result {
 	defer s.mu.Unlock()
 	if u.Full {
 		clear(s.apis)
+		clear(s.subs)
 	}
 	var out []feed.Result
 	for _, d := range u.Changed {
@@ -57,6 +59,12 @@ func (s *sink) Apply(ctx context.Context, u feed.Update) []feed.Result {
 	}
 	for _, id := range u.Removed {
 		delete(s.apis, id)
+	}
+	for _, c := range u.Subscriptions {
+		s.subs[c.ID] = c
+	}
+	for _, id := range u.RemovedSubscriptions {
+		delete(s.subs, id)
 	}
 	s.applied++
 	s.updates = append(s.updates, u)
@@ -104,6 +112,22 @@ func (s *sink) serves(t testing.TB, want map[string]uint64) {
 		}
 		for id, rev := range want {
 			if apis[id].Revision != rev {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// subscribed waits until exactly these subscriptions are served.
+func (s *sink) subscribed(t testing.TB, want map[string]uint64) {
+	t.Helper()
+	s.until(t, fmt.Sprintf("serve %d subscriptions", len(want)), func(map[string]feed.Deployment) bool {
+		if len(s.subs) != len(want) {
+			return false
+		}
+		for id, rev := range want {
+			if s.subs[id].Revision != rev {
 				return false
 			}
 		}

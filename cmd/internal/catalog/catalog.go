@@ -101,3 +101,15 @@ func modes(m connectors.Mode) []string {
 	slices.SortFunc(out, strings.Compare)
 	return out
 }
+
+// CheckSubscription holds the configuration of a subscription against its entrypoint: every problem, pointers relative to
+// the configuration. It reports false for a type that this binary has not, or that serves no subscriptions.
+func CheckSubscription(entrypoints connectors.Entrypoints) func(typ string, cfg json.RawMessage) (apidef.Problems, bool) {
+	return func(typ string, cfg json.RawMessage) (apidef.Problems, bool) {
+		e, ok := entrypoints[typ]
+		if !ok || e.CheckSubscription == nil {
+			return nil, false
+		}
+		return e.CheckSubscription(cfg), true
+	}
+}

@@ -17,6 +17,7 @@ var law = apidef.Validation{
 			"http-post":    {Listener: apidef.ListenerHTTP, API: apidef.TypeMessage, QoS: []string{"none", "auto"}, Modes: []string{"publish"}},
 			"sse":          {Listener: apidef.ListenerHTTP, API: apidef.TypeMessage, QoS: []string{"none", "auto", "at-most-once", "at-least-once"}, Modes: []string{"subscribe"}},
 			"websocket":    {Listener: apidef.ListenerHTTP, API: apidef.TypeMessage, QoS: []string{"none", "auto"}, Modes: []string{"publish", "subscribe"}},
+			"webhook":      {Listener: apidef.ListenerSubscription, API: apidef.TypeMessage, QoS: []string{"none", "auto"}, Modes: []string{"subscribe"}},
 			"http-proxy":   {Listener: apidef.ListenerHTTP, API: apidef.TypeProxy},
 			"native-kafka": {Listener: apidef.ListenerKafka, API: apidef.TypeNative},
 		}[typ]

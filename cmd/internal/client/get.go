@@ -243,7 +243,7 @@ func newGetCluster() *cobra.Command {
 func state(name string) output.Cell {
 	c := output.Text(strings.ToLower(strings.ReplaceAll(name, "_", " ")))
 	switch c.Text {
-	case "started", "deployed", "ready", "serving", "in sync", "leader", "follower":
+	case "started", "deployed", "ready", "serving", "running", "finished", "in sync", "leader", "follower":
 		c.Style = output.Good
 	case "stopped", "-":
 		c.Style = output.Faint

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -55,8 +56,9 @@ func realHandler(t *testing.T, cfg rest.Config) (*node, http.Handler) {
 	n := &node{fsm: fsm.New()}
 	s, err := rest.New(cfg, rest.Deps{
 		Replica: n, Cluster: n, Rollout: n, Log: slog.New(slog.DiscardHandler), Meter: noop.Meter{},
-		Validate:   func(d *apidef.Document) apidef.Problems { return d.Validate(law) },
-		Deployable: deployable,
+		Validate:          func(d *apidef.Document) apidef.Problems { return d.Validate(law) },
+		Deployable:        deployable,
+		CheckSubscription: func(typ string, _ json.RawMessage) (apidef.Problems, bool) { return nil, typ == "webhook" },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -119,6 +121,23 @@ func (n *node) Outcomes(api string, revision uint64) []management.WorkerOutcome 
 		out[1] = management.WorkerOutcome{Worker: "worker-2", State: management.WorkerFailed, Error: "kafka:9092: no such host"}
 	}
 	return out
+}
+
+func (n *node) Subscription(string) []management.WorkerSubscription {
+	lag := uint64(7)
+	return []management.WorkerSubscription{{Worker: "worker-1", State: "RUNNING", Lag: &lag}, {Worker: "worker-2", State: "RETRYING", Cause: "no broker"}}
+}
+
+func (n *node) Attempts(_ context.Context, id string, _ int) (management.Attempts, error) {
+	if id != "s-1" {
+		return management.Attempts{Data: []management.Attempt{}}, nil
+	}
+	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	next := at.Add(5 * time.Second)
+	return management.Attempts{Silent: []string{"worker-2"}, Data: []management.Attempt{
+		{Worker: "worker-1", At: at, TookMS: 12.34, Message: "orders@0#8", Number: 1, Status: 503, Error: "unavailable", Outcome: "RETRIED", Next: &next},
+		{Worker: "worker-1", At: at.Add(-time.Second), TookMS: 3, Message: "orders@0#7", Number: 2, Status: 200, Outcome: "DELIVERED"},
+	}}, nil
 }
 
 func (n *node) Workers() []management.Worker {

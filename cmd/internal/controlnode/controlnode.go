@@ -103,11 +103,12 @@ func New(cfg Config) (*Node, error) {
 		REST:  rest.Config{Token: n.AdminToken, Version: version.String(), AutoKeylessPlan: cfg.AutoKeylessPlan},
 	}, controlplane.Deps{
 		Identity: id, Peers: cfg.Raft, Management: cfg.Management,
-		Push:       func(s *controlplane.Source) (controlplane.Push, error) { return newPush(cfg, id, nc, s, meter) },
-		Validate:   catalog.Validate(validation, deployable),
-		Deployable: deployable,
-		Probes:     map[string]rest.Probe{"nats": func(context.Context) error { return probe(nc) }},
-		Log:        cfg.Log, Meter: meter,
+		Push:              func(s *controlplane.Source) (controlplane.Push, error) { return newPush(cfg, id, nc, s, meter) },
+		Validate:          catalog.Validate(validation, deployable),
+		CheckSubscription: catalog.CheckSubscription(builtin.Entrypoints),
+		Deployable:        deployable,
+		Probes:            map[string]rest.Probe{"nats": func(context.Context) error { return probe(nc) }},
+		Log:               cfg.Log, Meter: meter,
 	})
 	if err != nil {
 		nc.Close()
@@ -128,13 +129,15 @@ const (
 )
 
 // rolloutPush is a push with what the management API asks of it.
-type rolloutPush struct {
-	rollout
-	run func(ctx context.Context) error
-}
+type rolloutPush struct{ rollout }
 
-// Run implements controlplane.Push.
-func (p rolloutPush) Run(ctx context.Context) error { return p.run(ctx) }
+// Run implements controlplane.Push, as what follows does.
+func (p rolloutPush) Run(ctx context.Context) error { return p.push.Run(ctx) }
+
+func (p rolloutPush) Changed() <-chan struct{}              { return p.push.Changed() }
+func (p rolloutPush) Failed() []push.SubscriptionState      { return p.push.Failed() }
+func (p rolloutPush) Ended() []push.ReplayEnd               { return p.push.Ended() }
+func (p rolloutPush) Candidates(id string) ([]string, bool) { return p.push.Candidates(id) }
 
 func newPush(cfg Config, id *identity.Identity, nc *nats.Conn, s *controlplane.Source, meter metric.Meter) (controlplane.Push, error) {
 	var key ed25519.PrivateKey
@@ -142,11 +145,11 @@ func newPush(cfg Config, id *identity.Identity, nc *nats.Conn, s *controlplane.S
 	if err != nil {
 		return nil, err
 	}
-	p, err := push.New(push.Config{Cluster: id.ClusterID(), Node: cfg.Node, Key: key, Log: cfg.Log, Meter: meter}, nc, &source{Source: s})
+	p, err := push.New(push.Config{Cluster: id.ClusterID(), Node: cfg.Node, Key: key, Log: cfg.Log, Meter: meter}, nc, source{s})
 	if err != nil {
 		return nil, err
 	}
-	return rolloutPush{rollout{p}, p.Run}, nil
+	return rolloutPush{rollout{p}}, nil
 }
 
 var errNATSAway = errors.New("not connected to NATS: workers get no changes until it is back, and serve what they have")

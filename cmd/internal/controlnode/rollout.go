@@ -3,6 +3,7 @@ package controlnode
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/sluice-gateway/sluice/controlplane/push"
@@ -89,4 +90,35 @@ func (r rollout) Workers() []management.Worker {
 		out = append(out, m)
 	}
 	return out
+}
+
+// Subscription implements rest.Rollout.
+func (r rollout) Subscription(id string) []management.WorkerSubscription {
+	known := r.push.Subscription(id)
+	out := make([]management.WorkerSubscription, 0, len(known))
+	for _, s := range known {
+		one := management.WorkerSubscription{Worker: s.Worker, State: strings.ToUpper(string(s.State)), Cause: s.Cause, Lag: s.Lag}
+		if !s.Since.IsZero() {
+			one.Since = &s.Since
+		}
+		out = append(out, one)
+	}
+	return out
+}
+
+// Attempts implements rest.Rollout.
+func (r rollout) Attempts(ctx context.Context, id string, limit int) (management.Attempts, error) {
+	all, silent, err := r.push.Attempts(ctx, id, limit)
+	out := management.Attempts{Data: make([]management.Attempt, 0, len(all)), Silent: silent}
+	for _, a := range all {
+		one := management.Attempt{
+			Worker: a.Worker, At: a.At, TookMS: float64(a.Took.Microseconds()) / 1e3, Message: a.Message, Number: a.Number, Status: a.Status,
+			Error: a.Error, Outcome: strings.ToUpper(a.Outcome), Messages: a.Messages, Bytes: a.Bytes,
+		}
+		if !a.Next.IsZero() {
+			one.Next = &a.Next
+		}
+		out.Data = append(out.Data, one)
+	}
+	return out, err
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -41,6 +42,8 @@ type Config struct {
 	Push       dispatch.Config // its zero value: the defaults
 	Limits     connectors.Limits
 	Brokers    map[string]string // see connectors.Env
+	// WebhookAllow: see connectors.Env.
+	WebhookAllow []netip.Prefix
 
 	// How it reaches the control plane: the token says whose definitions to trust, NATS where they come from.
 	Token     join.Token
@@ -66,7 +69,7 @@ func New(ctx context.Context, cfg Config) ([]run.Runner, error) {
 	serverConfig.TLS = cfg.GatewayTLS
 	worker, err := dataplane.New(dataplane.Config{
 		ID: cfg.Node, Name: "sluice worker", Version: version.String(), AdminToken: cfg.AdminToken,
-		Server: serverConfig, Limits: limits, Brokers: cfg.Brokers, Tags: cfg.Tags, Tenant: cfg.Tenant, Push: cfg.Push,
+		Server: serverConfig, Limits: limits, Brokers: cfg.Brokers, WebhookAllow: cfg.WebhookAllow, Tags: cfg.Tags, Tenant: cfg.Tenant, Push: cfg.Push,
 	}, dataplane.Deps{
 		Entrypoints: builtin.Entrypoints, Endpoints: builtin.Endpoints,
 		Gateway: []net.Listener{cfg.Gateway}, Admin: cfg.Admin, Log: cfg.Log,
@@ -89,7 +92,13 @@ func newFeed(cfg Config, telemetry *config.Telemetry, w *dataplane.Worker) (*fee
 	if !cfg.Token.External {
 		fc.Seed = []byte(cfg.Token.Seed)
 	}
-	return feed.New(fc, w.Sink())
+	fc.Subscriptions = dataplane.Standing(w.Subscriptions())
+	f, err := feed.New(fc, w.Sink(cfg.Node, w.Subscriptions(), cfg.Log))
+	if err != nil {
+		return nil, err
+	}
+	w.Subscriptions().Watch(f.SubscriptionsChanged)
+	return f, nil
 }
 
 // ReadToken reads a worker token file.

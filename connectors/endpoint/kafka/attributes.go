@@ -21,6 +21,8 @@ const (
 
 	attributePrefix         = "gravitee.attribute."
 	attributeEndpointPrefix = "gravitee.attributes.endpoint."
+
+	attributeReset = attributeEndpointPrefix + "kafka.consumer.autoOffsetReset" // addenda 3.2-d: overrides the configuration
 )
 
 // The names of the attribute that holds topics, per side, the most specific first.

@@ -38,6 +38,8 @@ type batch struct {
 	n    atomic.Int32                      // messages published
 	next atomic.Pointer[batch]             // nil: this is the last; dropped: readers here have fallen off
 	skip vector                            // set before next: readers that go on have read so far already
+
+	passed atomic.Pointer[vector] // positions after all messages, where they are beyond the last one's; nil: they are not
 }
 
 // mark is a message's partition number (-1: none) and the offset after it.
@@ -89,6 +91,7 @@ type chain struct {
 	written *layout // layout of writer
 	idBytes []byte  // memory that the next ids take
 	since   int     // content bytes since the last id
+	silent  bool    // vec has moved without a message since the last publish
 }
 
 // begin makes the first, empty batch.
@@ -147,7 +150,7 @@ const confluentHeader = 5
 // add appends one record of the partition with the given number. Control records only move the position.
 func (c *chain) add(part int32, r *kgo.Record) {
 	if r.Attrs.IsControl() {
-		c.vec = c.vec.set(int(part), r.Offset+1)
+		c.vec, c.silent = c.vec.set(int(part), r.Offset+1), true
 		return
 	}
 	b := c.tail
@@ -224,6 +227,11 @@ func (c *chain) event(m message.Message) {
 // one.
 func (c *chain) publish() {
 	b := c.tail
+	if c.silent {
+		c.silent = false
+		vec := append(vector(nil), c.vec...)
+		defer b.passed.Store(&vec) // after n: it lies behind all that n counts
+	}
 	if c.n == b.n.Load() {
 		return
 	}

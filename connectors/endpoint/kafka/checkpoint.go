@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/sluice-gateway/sluice/qos/message"
@@ -47,13 +48,12 @@ func (s *subscription) DeliveredThrough(m *message.Message) {
 // Acknowledge implements connectors.Subscription.
 func (s *subscription) Acknowledge(m *message.Message) { s.DeliveredThrough(m) }
 
-// find looks for a message from the newest view back: what was delivered is nearly always the last that was handed out.
+// find looks for a message from the oldest view on: in a log that was made anew a place may come again, and what was
+// delivered is the first of the two. It costs no more than marking what lies before does.
 func (s *subscription) find(m mark) (h, i int) {
-	for h := len(s.handed) - 1; h >= 0; h-- {
-		for i := len(s.handed[h]) - 1; i >= 0; i-- {
-			if s.handed[h][i] == m {
-				return h, i
-			}
+	for h, marks := range s.handed {
+		if i := slices.Index(marks, m); i >= 0 {
+			return h, i
 		}
 	}
 	return -1, 0

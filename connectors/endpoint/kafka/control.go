@@ -144,7 +144,7 @@ func (c *control) create(ctx context.Context, topics []string) {
 }
 
 // committed reads a group's positions in topics.
-func (c *control) committed(ctx context.Context, group string, topics []string) (map[place]int64, error) {
+func (c *control) committed(ctx context.Context, group string, topics []string) (map[place]spot, error) {
 	admin, err := c.admin()
 	if err != nil {
 		return nil, err
@@ -162,14 +162,14 @@ func (c *control) committed(ctx context.Context, group string, topics []string) 
 	if err != nil {
 		return nil, fmt.Errorf("read the offsets of group %s: %w", group, err)
 	}
-	out := map[place]int64{}
+	out := map[place]spot{}
 	for _, topic := range topics {
 		for n, o := range found[topic] {
 			if o.Err != nil {
 				return nil, fmt.Errorf("read the offsets of group %s: %w", group, o.Err)
 			}
 			if o.At >= 0 {
-				out[place{topic, n}] = o.At
+				out[place{topic, n}] = spot{o.At, o.Metadata}
 			}
 		}
 	}
@@ -192,6 +192,20 @@ func (c *control) commit(ctx context.Context, group string, lay *layout, vec vec
 		return fmt.Errorf("save the offsets of group %s: %w", group, err)
 	}
 	return nil
+}
+
+// commitSpots saves positions as an outsider of the group, once.
+func (c *control) commitSpots(ctx context.Context, group string, due []commitment) error {
+	admin, err := c.admin()
+	if err != nil {
+		return err
+	}
+	save := kadm.Offsets{}
+	for _, d := range due {
+		save.Add(kadm.Offset{Topic: d.lane.at.topic, Partition: d.lane.at.partition, At: d.spot.next, LeaderEpoch: -1,
+			Metadata: d.spot.text})
+	}
+	return admin.CommitAllOffsets(ctx, group, save)
 }
 
 // patiently repeats what fails for a reason that passes, such as a coordinator that is about to be elected, until ctx

@@ -16,6 +16,7 @@ import (
 // Statuses of failures. Streams fail with 500 (spec 3.6); a publish says what the client should do next.
 const (
 	statusBadCursor = 400
+	statusTaken     = 409 // somebody else has what this one wants
 	statusTooLarge  = 413
 	statusInvalid   = 500 // the definition or the cluster's permissions must change
 	statusRetry     = 503 // known not to be stored: send it again later
@@ -76,6 +77,11 @@ func classify(topic string, err error, sent bool) *message.Failure {
 	return f
 }
 
+// closedFailure is that of an ended subscription.
+func closedFailure(err error) *message.Failure {
+	return &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textClosed, Err: err}
+}
+
 // subscribeFailure says what a failed look-up, while a subscription starts, means.
 func subscribeFailure(err error) *message.Failure {
 	var f *message.Failure
@@ -85,7 +91,7 @@ func subscribeFailure(err error) *message.Failure {
 	case isDenied(err):
 		return &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid, Message: invalid(err), Err: err}
 	case errors.Is(err, errEnded):
-		return &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textClosed, Err: err}
+		return closedFailure(err)
 	}
 	return &message.Failure{Status: statusRetry, Key: message.KeyConnectionFailed, Message: textFailed, Err: err}
 }

@@ -18,6 +18,8 @@ type feeds struct {
 	e       *Endpoint
 	control control
 	slots   chan struct{} // one per catch-up reader that runs
+	counted registry
+	turns   turns
 
 	mu    sync.Mutex // guards the following
 	all   map[string]*feed
@@ -33,6 +35,8 @@ type feed struct {
 	e       *Endpoint
 	control *control
 	slots   chan struct{}
+	counted *registry
+	turns   *turns
 	topics  []string
 
 	mu       sync.Mutex // guards the following
@@ -66,7 +70,7 @@ func (fs *feeds) of(topics []string) (*feed, error) {
 		return nil, &message.Failure{Status: statusRetry, Key: message.KeyUnknownError,
 			Message: "too many different sets of topics are read at once"}
 	}
-	f := &feed{e: fs.e, control: &fs.control, slots: fs.slots, topics: topics}
+	f := &feed{e: fs.e, control: &fs.control, slots: fs.slots, counted: &fs.counted, turns: &fs.turns, topics: topics}
 	fs.all[key] = f
 	return f, nil
 }
@@ -84,7 +88,7 @@ func (fs *feeds) forgetIdle() {
 }
 
 // subscribe implements connectors.Source.
-func (fs *feeds) subscribe(ctx context.Context, x *exchange.Exchange, o connectors.SubscribeOptions) (*subscription, error) {
+func (fs *feeds) subscribe(ctx context.Context, x *exchange.Exchange, o connectors.SubscribeOptions) (connectors.Subscription, error) {
 	set := &fs.e.set
 	if !set.consume {
 		return nil, &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid,
@@ -98,9 +102,15 @@ func (fs *feeds) subscribe(ctx context.Context, x *exchange.Exchange, o connecto
 		return nil, &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid,
 			Message: textInvalid + ": there is no topic to read (consumer.topics)"}
 	}
-	w, fail := want(x, o.Cursor, topics)
+	w, fail := want(x, o.Cursor, topics, set.reset)
 	if fail != nil {
 		return nil, fail
+	}
+	if o.Instance != "" && o.Until == "" && x.ClientSupplied {
+		w.shared(x)
+	}
+	if o.Until != "" {
+		w.group = "" // a look back beside the client's own progress: it saves nothing
 	}
 	for {
 		f, err := fs.of(topics)
@@ -121,7 +131,7 @@ func (fs *feeds) subscribe(ctx context.Context, x *exchange.Exchange, o connecto
 // errRetired: the reader or the feed ended between being found and being used.
 var errRetired = errors.New("reader has retired")
 
-func (f *feed) subscribe(ctx context.Context, x *exchange.Exchange, o connectors.SubscribeOptions, w wanted) (*subscription, error) {
+func (f *feed) subscribe(ctx context.Context, x *exchange.Exchange, o connectors.SubscribeOptions, w wanted) (connectors.Subscription, error) {
 	r, err := f.running(ctx)
 	if err != nil {
 		return nil, err
@@ -129,7 +139,10 @@ func (f *feed) subscribe(ctx context.Context, x *exchange.Exchange, o connectors
 	if r.down.Load() {
 		return nil, &message.Failure{Status: statusRetry, Key: message.KeyConnectionFailed, Message: textFailed}
 	}
-	s := &subscription{r: r, wake: o.Wake, slot: noSlot, resumes: x.QoS != qos.None, limit: o.Limit, group: w.group}
+	s := &subscription{r: r, wake: o.Wake, slot: noSlot, resumes: x.QoS != qos.None || w.share, limit: o.Limit, group: w.group}
+	if w.counts(x.QoS) {
+		s.group = "" // its positions are not this place's to save
+	}
 	if s.wake == nil {
 		s.wake = func() {}
 	}
@@ -139,11 +152,29 @@ func (f *feed) subscribe(ctx context.Context, x *exchange.Exchange, o connectors
 	if !r.enter(s) {
 		return nil, errRetired
 	}
-	if err := s.start(ctx, w); err != nil {
-		r.leave(s)
+	sub, err := s.begin(ctx, x.QoS, o, w)
+	if err != nil {
+		s.group = ""
+		s.Close(ctx)
 		return nil, err
 	}
-	return s, nil
+	return sub, nil
+}
+
+// begin starts s, as it is or behind what counts.
+func (s *subscription) begin(ctx context.Context, level qos.Level, o connectors.SubscribeOptions, w wanted) (connectors.Subscription, error) {
+	switch {
+	case !w.counts(level):
+		if o.Until != "" {
+			if err := s.endAt(ctx, o.Until); err != nil {
+				return nil, err
+			}
+		}
+		return s, s.start(ctx, w)
+	case o.Limit > 0:
+		return s.startPage(ctx, level, w)
+	}
+	return s.startMember(ctx, level, o.Instance, w)
 }
 
 // running returns the reader; the first who asks starts it, others wait for the result.
@@ -256,6 +287,7 @@ func (fs *feeds) readers() []*reader {
 
 // save saves what is delivered, for all who were not closed before.
 func (fs *feeds) save(ctx context.Context) {
+	fs.counted.closeAll(ctx)
 	for _, r := range fs.stop() {
 		r.saveAll(ctx)
 	}

@@ -129,7 +129,7 @@ func (c *chain) recreated(ctx context.Context, f *feed, cl *kgo.Client, topic st
 	from := map[int32]kgo.Offset{}
 	for i, p := range c.lay.places {
 		start, ok := starts.find(p)
-		if p.topic != topic || !ok {
+		if p.topic != topic || !ok || c.vec.at(i) == elsewhere {
 			continue
 		}
 		c.vec = c.vec.set(i, start)

@@ -5,9 +5,21 @@
 // end; a subscriber is a place in that chain, and one that is behind it gets a catch-up reader of its own for a time.
 // What a configuration may say is in config.go; which levels are kept is the matrix in qos.
 //
+// At-most-once and at-least-once keep their state in the consumer group that is named like the client (counted): a stream is
+// a member of it, so that several connections of one client share the partitions, on whatever workers, and a worker that was
+// replaced can save nothing more. A client that has no name of its own has no group; there the cursor is the state, and both
+// levels behave like auto: nothing is skipped.
+//
+//   - At-least-once (proofs): saved is what is proved. The window of what is not is bounded; Poll waits.
+//   - At-most-once (reservations): handed out is what is saved, in chunks whose size follows the client. When a worker dies,
+//     what it had reserved and not handed out is lost; one that ends in order gives it back.
+//   - Subscribers with an Instance (webhooks over several workers) are members of the group under none and auto too, so that each
+//     message goes to one of them: under none by reservations, from the live end on, under auto by proofs of delivery.
+//   - A page (http-get) does not join the group and saves as an outsider: see page.go for what that costs.
+//
 // Goroutines: all are started by Run, on request, and Run waits for them (Endpoint.spawn). The clients of franz-go have
-// their own, ended by Close, which Run or a goroutine of Run calls. Locks: feed.mu before notifier.mu; neither is held
-// while a client is called.
+// their own, ended by Close, which Run or a goroutine of Run calls. Locks: counted.saving before counted.mu before
+// subscription.mu before notifier.mu; feed.mu before notifier.mu. Only counted.saving is held while a client is called.
 package kafka
 
 import (
@@ -34,6 +46,13 @@ var Type = connectors.EndpointType{
 		return New(cfg, shared, env)
 	},
 }
+
+// Advanced is the catalog entry of "kafka-advanced", an accepted name of the same endpoint.
+var Advanced = func() connectors.EndpointType {
+	t := Type
+	t.Name = "Kafka (advanced)"
+	return t
+}()
 
 // Endpoint is a Kafka cluster with topics to read and topics to write.
 type Endpoint struct {
@@ -159,11 +178,7 @@ func (e *Endpoint) Publish(ctx context.Context, x *exchange.Exchange, m *message
 
 // Subscribe implements connectors.Source.
 func (e *Endpoint) Subscribe(ctx context.Context, x *exchange.Exchange, o connectors.SubscribeOptions) (connectors.Subscription, error) {
-	s, err := e.feeds.subscribe(ctx, x, o)
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
+	return e.feeds.subscribe(ctx, x, o)
 }
 
 var (

@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"cmp"
+	"math"
 	"sort"
 
 	"github.com/sluice-gateway/sluice/qos/cursor"
@@ -44,10 +46,8 @@ func (l *layout) with(more []place) *layout {
 	}
 	sort.Slice(n.order, func(i, j int) bool {
 		a, b := n.places[n.order[i]], n.places[n.order[j]]
-		if a.topic != b.topic {
-			return n.rank[a.topic] < n.rank[b.topic]
-		}
-		return a.partition < b.partition
+		return cmp.Or(cmp.Compare(n.rank[a.topic], n.rank[b.topic]), cmp.Compare(a.topic, b.topic),
+			cmp.Compare(a.partition, b.partition)) < 0
 	})
 	return n
 }
@@ -63,6 +63,10 @@ func (l *layout) number(topic string, partition int32) int32 {
 
 // A vector holds, by partition number, the next offset to read. Numbers beyond its length stand at 0.
 type vector []int64
+
+// elsewhere stands in a vector for a partition that is not read: another member of the group has it. It is past every
+// position, so that whatever comes of the partition is known already.
+const elsewhere = math.MaxInt64
 
 func (v vector) at(i int) int64 {
 	if i < len(v) {
@@ -96,6 +100,25 @@ func (v vector) raise(w vector) vector {
 		if next > v.at(i) {
 			v = v.set(i, next)
 		}
+	}
+	return v
+}
+
+// atMost returns v where it is not past w, else w: what a position is worth after the log went back to w.
+func (v vector) atMost(w vector) vector {
+	out := append(vector(nil), v...)
+	for i, next := range out {
+		if next != elsewhere {
+			out[i] = min(next, w.at(i))
+		}
+	}
+	return out
+}
+
+// pad makes v say of n partitions at least, the new ones being elsewhere.
+func (v vector) pad(n int) vector {
+	for len(v) < n {
+		v = append(v, elsewhere)
 	}
 	return v
 }

@@ -171,6 +171,9 @@ func (l *lease) run(ctx context.Context) {
 		if l.r.contended() && time.Since(begun) > sliceTime || !l.room(ctx) {
 			break
 		}
+		if l.r.lay.Load() != l.chain.lay {
+			break // there are partitions that this lease does not read: without them it may never meet the ring
+		}
 		l.read(ctx, cl)
 		if l.meetRing() {
 			return

@@ -81,6 +81,9 @@ func missingTopic(topic string) *message.Failure {
 func (f *feed) consumer(role string, p *pulse, lay *layout, vec vector, bytes int, wait time.Duration) (*kgo.Client, error) {
 	from := map[string]map[int32]kgo.Offset{}
 	for i, p := range lay.places {
+		if vec.at(i) == elsewhere {
+			continue
+		}
 		if from[p.topic] == nil {
 			from[p.topic] = map[int32]kgo.Offset{}
 		}

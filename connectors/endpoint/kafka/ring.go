@@ -75,10 +75,7 @@ func (r *ring) translate(v vector, epoch int64) (vector, bool) {
 	if floor.epoch == epoch {
 		return v, false
 	}
-	for i, next := range v {
-		v[i] = min(next, floor.base.at(i))
-	}
-	return v, true
+	return v.atMost(floor.base), true
 }
 
 // clear gives the ring's bytes back to the statistics.

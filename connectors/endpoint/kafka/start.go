@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sluice-gateway/sluice/qos"
 	"github.com/sluice-gateway/sluice/qos/cursor"
@@ -16,10 +17,27 @@ type wanted struct {
 	live  bool          // at the live end, whatever is saved: level none
 	from  cursor.Cursor // None: saved checkpoint, else the start rule
 	group string        // where checkpoints are saved; empty: nowhere
+	reset string        // the start rule
+	share bool          // the group's members share the messages, whatever the level
+}
+
+// counts: the group's positions are kept as at-most-once or at-least-once demand.
+func (w *wanted) counts(level qos.Level) bool {
+	return w.group != "" && (w.share || level == qos.AtMostOnce || level == qos.AtLeastOnce)
+}
+
+// shared: subscribers with an Instance are one subscriber on several workers (webhooks), and each message is for one of them.
+// What tells them apart is a group, so that none and auto are then kept as the levels above them that a group keeps: none
+// begins at the live end and hands out what is saved, auto saves what is delivered.
+func (w *wanted) shared(x *exchange.Exchange) {
+	w.share = true
+	if x.QoS == qos.None && w.group == "" {
+		w.group, w.reset = x.ClientIdentifier, resetLatest
+	}
 }
 
 // want reads what the exchange and the cursor ask for. Under none there is no state, and so no cursor.
-func want(x *exchange.Exchange, text string, topics []string) (wanted, *message.Failure) {
+func want(x *exchange.Exchange, text string, topics []string, reset string) (wanted, *message.Failure) {
 	if x.QoS == qos.None {
 		return wanted{live: true}, nil
 	}
@@ -32,7 +50,15 @@ func want(x *exchange.Exchange, text string, topics []string) (wanted, *message.
 			return wanted{}, badCursor(fmt.Sprintf("names topic %s, which this API does not read", p.Topic))
 		}
 	}
-	w := wanted{from: from}
+	w := wanted{from: from, reset: reset}
+	if v, ok := x.Attribute(attributeReset); ok && v != nil {
+		switch w.reset = strings.ToLower(fmt.Sprint(v)); w.reset {
+		case resetLatest, resetEarliest, resetNone:
+		default:
+			return w, &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid,
+				Message: fmt.Sprintf("%s: attribute %s: %q is not one of latest, earliest, none", textInvalid, attributeReset, w.reset)}
+		}
+	}
 	if v, ok := x.Attribute(attributeGroupID); ok && v != nil {
 		w.group = fmt.Sprint(v)
 	} else if x.ClientSupplied {
@@ -61,9 +87,11 @@ func (s *subscription) start(ctx context.Context, w wanted) error {
 		return nil
 	}
 	if !exact {
-		if vec, err = s.inRange(ctx, vec); err != nil {
+		var gaps []message.Message
+		if vec, gaps, err = s.r.inRange(ctx, vec); err != nil {
 			return err
 		}
+		s.pending = append(s.pending, gaps...)
 	}
 	s.markStart(append(vector(nil), vec...))
 	s.resumeAt(vec)
@@ -92,19 +120,27 @@ func (r *reader) startAt(ctx context.Context, w wanted) (vec vector, exact bool,
 			return nil, false, err
 		}
 		if len(saved) > 0 {
-			vec, err := r.fromSaved(ctx, saved)
+			vec, err := r.fromSaved(ctx, saved, w.reset)
 			return vec, false, err
 		}
 	}
-	switch f.e.set.reset {
+	switch w.reset {
 	case resetEarliest:
 		found, err := f.control.starts(ctx, f.topics)
 		return r.fromOffsets(found), true, err
 	case resetNone:
-		return nil, false, &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid,
-			Message: textInvalid + ": autoOffsetReset is none, and the client has no position"}
+		return nil, false, noPosition(place{})
 	}
 	return nil, true, nil
+}
+
+// noPosition refuses a client under autoOffsetReset none.
+func noPosition(p place) *message.Failure {
+	text := textInvalid + ": autoOffsetReset is none, and the client has no position"
+	if p.topic != "" {
+		text += fmt.Sprintf(" in partition %d of topic %s", p.partition, p.topic)
+	}
+	return &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid, Message: text}
 }
 
 // fromOffsets makes a vector of what was looked up. Partitions that the reader does not know yet get their numbers here.
@@ -120,8 +156,21 @@ func (r *reader) fromOffsets(found offsets) vector {
 // fromCursor makes a vector of a client's positions. A partition that the cursor does not name starts at its beginning:
 // the cursor was made before the partition was, or by hand, and nothing of it was seen.
 func (r *reader) fromCursor(ctx context.Context, at []cursor.Position) (vector, error) {
-	lay := r.lay.Load()
+	named, err := r.named(ctx, at)
+	if err != nil {
+		return nil, err
+	}
 	vec := vector{}
+	for i, next := range named {
+		vec = vec.set(int(i), next)
+	}
+	return vec, nil
+}
+
+// named reads a client's positions: the next offset by partition number.
+func (r *reader) named(ctx context.Context, at []cursor.Position) (map[int32]int64, error) {
+	lay := r.lay.Load()
+	out := make(map[int32]int64, len(at))
 	var looked bool
 	for _, p := range at {
 		n := lay.number(p.Topic, p.Partition)
@@ -137,24 +186,24 @@ func (r *reader) fromCursor(ctx context.Context, at []cursor.Position) (vector, 
 		if n < 0 {
 			return nil, badCursor(fmt.Sprintf("names partition %d of topic %s, which does not exist", p.Partition, p.Topic))
 		}
-		vec = vec.set(int(n), p.Offset+1)
+		out[n] = p.Offset + 1
 	}
-	return vec, nil
+	return out, nil
 }
 
 // fromSaved makes a vector of a group's offsets. Where the group has none for a partition, the start rule decides.
-func (r *reader) fromSaved(ctx context.Context, saved map[place]int64) (vector, error) {
+func (r *reader) fromSaved(ctx context.Context, saved map[place]spot, reset string) (vector, error) {
 	look := r.f.control.ends
-	if r.f.e.set.reset == resetEarliest {
+	if reset == resetEarliest {
 		look = r.f.control.starts
 	}
 	found, err := look(ctx, r.f.topics)
 	if err != nil {
 		return nil, err
 	}
-	for p, offset := range saved {
+	for p, at := range saved {
 		if _, ok := found.find(p); ok {
-			found.at[p] = offset
+			found.at[p] = at.next
 		}
 	}
 	return r.fromOffsets(found), nil
@@ -162,25 +211,25 @@ func (r *reader) fromSaved(ctx context.Context, saved map[place]int64) (vector, 
 
 // inRange checks a client's position against the log. What the log no longer has, or never had, is told in a gap, and read
 // from the log's start. A position inside the ring is in range.
-func (s *subscription) inRange(ctx context.Context, vec vector) (vector, error) {
-	f := s.r.f
-	if s.r.ring.covers(vec) {
-		return vec, nil
+func (r *reader) inRange(ctx context.Context, vec vector) (_ vector, gaps []message.Message, err error) {
+	f := r.f
+	if r.ring.covers(vec) {
+		return vec, nil, nil
 	}
 	starts, err := f.control.starts(ctx, f.topics)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ends, err := f.control.ends(ctx, f.topics)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	lay := s.r.lay.Load()
+	lay := r.lay.Load()
 	var before, beyond []lostRange
 	for i, p := range lay.places {
 		start, ok := starts.find(p)
 		end, ok2 := ends.find(p)
-		if !ok || !ok2 {
+		if !ok || !ok2 || vec.at(i) == elsewhere {
 			continue // it appeared or went just now
 		}
 		switch at := vec.at(i); {
@@ -195,10 +244,10 @@ func (s *subscription) inRange(ctx context.Context, vec vector) (vector, error) 
 		}
 	}
 	if before != nil {
-		s.tell(gapMessage(gap{Reason: reasonRetention, Ranges: before}))
+		gaps = append(gaps, gapMessage(gap{Reason: reasonRetention, Ranges: before}))
 	}
 	if beyond != nil {
-		s.tell(gapMessage(gap{Reason: reasonBeyond, Ranges: beyond}))
+		gaps = append(gaps, gapMessage(gap{Reason: reasonBeyond, Ranges: beyond}))
 	}
-	return vec, nil
+	return vec, gaps, nil
 }

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"io"
 	"sync"
 	"sync/atomic"
 
@@ -21,6 +22,11 @@ type subscription struct {
 	cur  *batch
 	idx  int32  // messages of cur that Poll has returned
 	skip vector // what lies below was read before, in the ring's part that overlaps the catch-up; nil: nothing
+	end  vector // what lies from here on is not wanted; nil: everything is
+
+	// shares: it has some partitions only, which change; the others, and those that nobody knows yet, are elsewhere. Then
+	// skip is never nil in the ring.
+	shares bool
 
 	pending  []message.Message // gaps to be told first
 	toldDown bool              // the last notice said that the connection is closed
@@ -76,6 +82,9 @@ func (s *subscription) PollView(most int) (message.View, error) {
 		return message.View{}, nil
 	}
 	for len(s.pending) == 0 {
+		if s.end != nil && s.ended() {
+			return message.View{}, io.EOF
+		}
 		view, again := s.next(int32(min(most, 1<<30)))
 		if view.Len() > 0 {
 			s.r.f.e.stats.delivered.Add(int64(view.Len()))
@@ -89,6 +98,12 @@ func (s *subscription) PollView(most int) (message.View, error) {
 	s.pending = s.pending[1:]
 	s.r.f.e.stats.gaps.Add(1)
 	return view, nil
+}
+
+// unread gives back the last n messages of the view that Poll returned last.
+func (s *subscription) unread(n int) {
+	s.idx -= int32(n)
+	s.r.f.e.stats.delivered.Add(-int64(n))
 }
 
 // next returns the messages at the place, or moves it, or registers for waking. again: call it again.
@@ -122,7 +137,9 @@ func (s *subscription) wait(b *batch) bool {
 		s.waitingOn.leave(s)
 	}
 	s.waitingOn = b.src
-	return b.src.wait(s, func() bool { return b.n.Load() > s.idx || b.next.Load() != nil })
+	return b.src.wait(s, func() bool {
+		return b.n.Load() > s.idx || b.next.Load() != nil || s.end != nil && s.ended()
+	})
 }
 
 // view cuts the next messages out of b, up to the first that was read before.
@@ -132,13 +149,13 @@ func (s *subscription) view(b *batch, n, most int32) (view message.View, again b
 		s.fellOff(b)
 		return view, true
 	}
-	if s.skip != nil {
+	if s.skip != nil || s.end != nil {
 		for s.idx < n && s.known(b.marks[s.idx]) {
 			s.idx++
 		}
 	}
 	from, to := s.idx, min(n, s.idx+most)
-	if s.skip != nil {
+	if s.skip != nil || s.end != nil {
 		for to = from; to < min(n, from+most) && !s.known(b.marks[to]); to++ {
 		}
 	}
@@ -153,8 +170,16 @@ func (s *subscription) view(b *batch, n, most int32) (view message.View, again b
 	return view, true
 }
 
-// known tells whether a message was read before.
-func (s *subscription) known(m mark) bool { return m.part >= 0 && m.next <= s.skip.at(int(m.part)) }
+// known tells whether a message was read before, or is not for s.
+func (s *subscription) known(m mark) bool {
+	switch {
+	case m.part < 0:
+		return false
+	case m.next <= s.skip.at(int(m.part)), s.end != nil && m.next > s.end.at(int(m.part)):
+		return true
+	}
+	return s.shares && s.cur.lease == nil && int(m.part) >= len(s.skip)
+}
 
 // cross moves into the next batch, and gives the one that is read back to its catch-up reader.
 func (s *subscription) cross(b, next *batch) {
@@ -168,7 +193,10 @@ func (s *subscription) cross(b, next *batch) {
 		s.setLease(nil)
 	}
 	s.cur, s.idx = next, 0
-	if s.skip != nil && next.base.reaches(s.skip) {
+	if s.skip != nil && next.epoch != b.epoch {
+		s.skip = s.skip.atMost(next.base)
+	}
+	if s.skip != nil && !s.shares && next.base.reaches(s.skip) {
 		s.skip = nil
 	}
 }
@@ -191,10 +219,13 @@ func (s *subscription) fellOff(b *batch) {
 
 // resumeAt places s at vec: in the ring, if that reaches back so far, else behind a catch-up reader.
 func (s *subscription) resumeAt(vec vector) {
+	if s.shares {
+		vec = vec.pad(len(s.r.lay.Load().places))
+	}
 	if b := s.r.ring.join(vec, true); b != nil {
 		s.setLease(nil)
 		s.cur, s.idx, s.skip = b, 0, vec
-		if b.base.reaches(vec) {
+		if !s.shares && b.base.reaches(vec) {
 			s.skip = nil
 		}
 		return
@@ -224,6 +255,9 @@ func (s *subscription) tell(m message.Message) { s.pending = append(s.pending, m
 // vector returns the position after the last message that Poll returned.
 func (s *subscription) vector(dst vector) vector {
 	dst = s.cur.vectorAt(dst, s.idx)
+	if s.shares && s.cur.lease == nil {
+		s.skip = s.skip.pad(len(dst))
+	}
 	return dst.raise(s.skip)
 }
 

@@ -46,10 +46,10 @@ refused, with the levels that can be had.
 
 ## Marks
 
-- **bold**: served by this version, and proved by its tests.
-- plain: not served yet by this version; a deployment that asks for it is refused and says so.
 - a number, as in auto [1]: an addition to the matrix that V4 definitions come with, for the reason below.
-- –: never possible.
+- –: not possible.
+
+Every level here is served, and proved on real brokers under faults: [the proof](qos-proof.md).
 
 The advanced names (` + "`sse-advanced`, `webhook-advanced`, `kafka-advanced`, `mqtt5-advanced`" + `) are type names of their own.
 
@@ -91,9 +91,6 @@ func cell(entrypoint, endpoint string, reasons *[]string) string {
 			continue
 		}
 		text := l.String()
-		if c.Served {
-			text = "**" + text + "**"
-		}
 		if c.Origin == qos.Addition {
 			n := slices.Index(*reasons, c.Reason)
 			if n < 0 {

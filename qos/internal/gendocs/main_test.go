@@ -24,9 +24,9 @@ func TestPage_Cells(t *testing.T) {
 	t.Parallel()
 	page := string(appendPage(nil))
 	for _, c := range []struct{ name, want string }{
-		{"served and refused levels", "| `http-post` | **none**<br>**auto** | none<br>auto |"},
-		{"an addition to come beside a served level", "| `http-get` | **auto**<br>at-most-once [2]<br>at-least-once [2] |"},
-		{"a reason", "\n2. the plain type does all that its advanced name does\n"},
+		{"levels", "| `http-post` | none<br>auto | none<br>auto |"},
+		{"an addition beside a level of the seed", "| `http-get` | auto<br>at-most-once [3]<br>at-least-once [3] |"},
+		{"a reason", "\n3. the plain type does all that its advanced name does\n"},
 	} {
 		if !strings.Contains(page, c.want) {
 			t.Errorf("%s: the page has no %q:\n%s", c.name, c.want, page)

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sluice-gateway/sluice/connectors/tlsstore"
 )
 
 // dialTimeout bounds the way to a usable connection: name, TCP, TLS. As for connections without TLS (package kafka).
@@ -20,7 +22,7 @@ const alertWait = 200 * time.Millisecond
 
 // transport makes TLS connections. Its files are read at the first, and again at the first after they changed.
 type transport struct {
-	trust, key *store // nil: the system's authorities, no certificate
+	trust, key *tlsstore.Store // nil: the system's authorities, no certificate
 	verifyName bool
 
 	mu      sync.Mutex // guards the following
@@ -62,20 +64,7 @@ func (t *transport) toHost(cfg *tls.Config, host string) *tls.Config {
 	if t.verifyName {
 		return cfg
 	}
-	// Everything but the name is verified, which crypto/tls cannot be told otherwise.
-	cfg.InsecureSkipVerify = true
-	cfg.VerifyConnection = func(state tls.ConnectionState) error {
-		opts := x509.VerifyOptions{Roots: cfg.RootCAs, Intermediates: x509.NewCertPool()}
-		for _, cert := range state.PeerCertificates[1:] {
-			opts.Intermediates.AddCert(cert)
-		}
-		_, err := state.PeerCertificates[0].Verify(opts)
-		if err != nil {
-			return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: err}
-		}
-		return nil
-	}
-	return cfg
+	return tlsstore.WithoutName(cfg)
 }
 
 // config returns the settings of the files as they are now. Files that cannot be read after they could be, such as a key
@@ -106,13 +95,13 @@ func (t *transport) config(log *slog.Logger) (*tls.Config, error) {
 func (t *transport) stamps() (string, error) {
 	var all string
 	for _, s := range []struct {
-		*store
+		*tlsstore.Store
 		check string
 	}{{t.trust, checkTrust}, {t.key, checkKey}} {
-		if s.store == nil {
+		if s.Store == nil {
 			continue
 		}
-		stamp, err := s.stamp()
+		stamp, err := s.Stamp()
 		if err != nil {
 			return "", &Refused{Check: s.check, Err: err}
 		}
@@ -130,14 +119,14 @@ const (
 func (t *transport) load() (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
 	if t.trust != nil {
-		pool, err := t.trust.authorities()
+		pool, err := t.trust.Authorities()
 		if err != nil {
 			return nil, &Refused{Check: checkTrust, Err: err}
 		}
 		cfg.RootCAs = pool
 	}
 	if t.key != nil {
-		cert, err := t.key.certificate()
+		cert, err := t.key.Certificate()
 		if err != nil {
 			return nil, &Refused{Check: checkKey, Err: err}
 		}

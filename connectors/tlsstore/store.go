@@ -1,4 +1,7 @@
-package security
+// Package tlsstore reads trust stores and key stores, in PEM, PKCS12 and JKS, out of the configuration of connectors, and finds
+// every problem in it at once. It opens no connection and starts no goroutine. No password and no private key is ever part of
+// an error or a problem.
+package tlsstore
 
 import (
 	"bytes"
@@ -31,8 +34,8 @@ type source struct {
 	content []byte
 }
 
-// store is a trust store or a key store, not yet read.
-type store struct {
+// Store is a trust store or a key store, not yet read.
+type Store struct {
 	kind        string
 	sources     []source // several for PEM: the key and the certificates
 	password    string
@@ -40,7 +43,7 @@ type store struct {
 	alias       string // of the key in a JKS file; empty: the only one
 }
 
-func (s *store) read() ([]byte, error) {
+func (s *Store) read() ([]byte, error) {
 	var all []byte
 	for _, src := range s.sources {
 		data := src.content
@@ -72,12 +75,12 @@ func readFile(path string) ([]byte, error) {
 }
 
 // static tells a store that lies in the definition.
-func (s *store) static() bool {
+func (s *Store) static() bool {
 	return !slices.ContainsFunc(s.sources, func(src source) bool { return src.path != "" })
 }
 
-// stamp changes when a file does.
-func (s *store) stamp() (string, error) {
+// Stamp changes when a file does.
+func (s *Store) Stamp() (string, error) {
 	var out string
 	for _, src := range s.sources {
 		if src.path == "" {
@@ -92,8 +95,21 @@ func (s *store) stamp() (string, error) {
 	return out, nil
 }
 
-// authorities reads a trust store.
-func (s *store) authorities() (*x509.CertPool, error) {
+// Authorities reads a trust store.
+func (s *Store) Authorities() (*x509.CertPool, error) {
+	certs, err := s.Certificates()
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	for _, cert := range certs {
+		pool.AddCert(cert)
+	}
+	return pool, nil
+}
+
+// Certificates reads a trust store as a list, which is never empty.
+func (s *Store) Certificates() ([]*x509.Certificate, error) {
 	data, err := s.read()
 	if err != nil {
 		return nil, err
@@ -111,17 +127,10 @@ func (s *store) authorities() (*x509.CertPool, error) {
 			err = fmt.Errorf("read PKCS12: %w", err)
 		}
 	}
-	if err != nil {
-		return nil, err
+	if err == nil && len(certs) == 0 {
+		err = errors.New("there is no trusted certificate in it")
 	}
-	if len(certs) == 0 {
-		return nil, errors.New("there is no trusted certificate in it")
-	}
-	pool := x509.NewCertPool()
-	for _, cert := range certs {
-		pool.AddCert(cert)
-	}
-	return pool, nil
+	return certs, err
 }
 
 // errJCEKS: neither Kafka's own default nor anything that keytool makes unasked.
@@ -145,8 +154,8 @@ func pemCertificates(data []byte) ([]*x509.Certificate, error) {
 	}
 }
 
-// certificate reads a key store.
-func (s *store) certificate() (*tls.Certificate, error) {
+// Certificate reads a key store.
+func (s *Store) Certificate() (*tls.Certificate, error) {
 	data, err := s.read()
 	if err != nil {
 		return nil, err
@@ -190,7 +199,7 @@ func pemKey(data []byte) (*tls.Certificate, error) {
 var errEncryptedPEM = errors.New("encrypted private keys in PEM are not served in this version; use PKCS12")
 
 // openJKS reads a JKS file after its lengths were checked.
-func (s *store) openJKS(data []byte) (keystore.KeyStore, error) {
+func (s *Store) openJKS(data []byte) (keystore.KeyStore, error) {
 	ks := keystore.New(keystore.WithCaseExactAliases(), keystore.WithOrderedAliases())
 	if err := measureJKS(data); err != nil {
 		return ks, err
@@ -201,7 +210,7 @@ func (s *store) openJKS(data []byte) (keystore.KeyStore, error) {
 	return ks, nil
 }
 
-func (s *store) trustedJKS(data []byte) ([]*x509.Certificate, error) {
+func (s *Store) trustedJKS(data []byte) ([]*x509.Certificate, error) {
 	ks, err := s.openJKS(data)
 	if err != nil {
 		return nil, err
@@ -224,7 +233,7 @@ func (s *store) trustedJKS(data []byte) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
-func (s *store) keyJKS(data []byte) (*tls.Certificate, error) {
+func (s *Store) keyJKS(data []byte) (*tls.Certificate, error) {
 	ks, err := s.openJKS(data)
 	if err != nil {
 		return nil, err

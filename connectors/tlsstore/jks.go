@@ -1,4 +1,4 @@
-package security
+package tlsstore
 
 import (
 	"encoding/binary"

@@ -1,0 +1,112 @@
+package kafka
+
+import (
+	"errors"
+	"io"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/qos/message"
+)
+
+// rest takes what there is until the subscription says that there will be no more.
+func (c *client) rest() (out []string) {
+	c.t.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		view, err := c.sub.Poll(7)
+		if errors.Is(err, io.EOF) {
+			return out
+		}
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if out = append(out, contents(view)...); len(view) > 0 {
+			continue
+		}
+		select {
+		case <-c.wake:
+		case <-deadline:
+			c.t.Fatalf("no end after %v", out)
+		}
+	}
+}
+
+func testUntil(t *testing.T, s *site) {
+	b := s.worker(`,"encodeMessageId":false`, connectors.Limits{})
+	s.produce(30)
+	all := b.mustOpen(auto(), connectors.SubscribeOptions{Cursor: "earliest"}).take(30)
+	hour := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	past := time.UnixMilli(all[0].Timestamp).Add(-time.Hour).UTC().Format(time.RFC3339)
+	for _, tc := range []struct {
+		name, from, until string
+		want              []string
+	}{
+		{"an id", "earliest", string(all[9].ID), contents(all[:10])},
+		{"between two ids", string(all[4].ID), string(all[9].ID), contents(all[5:10])},
+		{"where it begins", string(all[4].ID), string(all[4].ID), nil},
+		{"a time ahead", "earliest", "@" + hour, contents(all)},
+		{"a time before all", "earliest", "@" + past, nil},
+		{"beyond the end", "earliest", s.topic + "@0#999999", contentsOfPartition(all, 0)},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			x := leastOnce("looks-back") // which saves nothing here
+			c := b.mustOpen(x, connectors.SubscribeOptions{Cursor: tc.from, Until: tc.until})
+			got, want := c.rest(), slices.Clone(tc.want)
+			slices.Sort(got)
+			slices.Sort(want)
+			if !slices.Equal(got, want) {
+				t.Fatalf("got %v, want %v", got, want)
+			}
+			c.sub.Close(t.Context())
+			if at := s.committed("looks-back", 0).At; at != -1 {
+				t.Errorf("saved %d", at)
+			}
+		})
+	}
+	_, err := b.open(auto(), connectors.SubscribeOptions{Until: "earliest"})
+	if f := failureOf(t, err); f.Status != statusBadCursor {
+		t.Error(f)
+	}
+}
+
+func contentsOfPartition(ms []message.Message, partition int32) (out []string) {
+	for i := range ms {
+		if ms[i].Partition == partition {
+			out = append(out, string(ms[i].Content))
+		}
+	}
+	return out
+}
+
+// testUntilMarker ends at a log whose last offset is a transaction's marker, which no message tells of.
+func testUntilMarker(t *testing.T, s *site) {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(s.seeds...), kgo.TransactionalID("until-"+s.topic), kgo.DefaultProduceTopic(s.topic))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	for range 2 {
+		if err := cl.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cl.ProduceSync(t.Context(), kgo.StringRecord("in")).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cl.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := s.worker("", connectors.Limits{})
+	hour := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	if got := b.mustOpen(auto(), connectors.SubscribeOptions{Cursor: "earliest", Until: "@" + hour}).rest(); len(got) != 2 {
+		t.Fatalf("got %v", got)
+	}
+}
+
+func TestUntil(t *testing.T)                       { testUntil(t, fakeSite(t, 3)) }
+func TestUntil_TransactionMarkerLast(t *testing.T) { testUntilMarker(t, fakeSite(t, 1)) }

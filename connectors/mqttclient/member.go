@@ -1,0 +1,163 @@
+package mqttclient
+
+import (
+	"context"
+	"sync"
+
+	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/qos/message"
+)
+
+// member is one subscriber of a session. What it was handed out stays its own until it has proved receipt; when it leaves,
+// the rest goes to other members, or stays with the broker.
+type member struct {
+	s    *session
+	wake func()
+	left sync.Once
+
+	// The following are guarded by session.mu.
+	taken  queue[message.Message] // not yet proved, in the order of polling
+	gone   bool
+	lost   bool // to be told: the broker has lost the session
+	notice int  // to be told: the connection is closed (1), or restored (-1)
+}
+
+// notify has the member told that the connection was closed or restored. What was restored before it could be told that it
+// was closed needs no telling. The caller holds session.mu.
+func (m *member) notify(closed bool) {
+	switch {
+	case closed && m.notice < 0, !closed && m.notice > 0:
+		m.notice = 0
+	case closed:
+		m.notice = 1
+	default:
+		m.notice = -1
+	}
+}
+
+// Poll implements connectors.Subscription.
+func (m *member) Poll(most int) ([]message.Message, error) {
+	s := m.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m.gone {
+		return nil, &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textClosed}
+	}
+	if f := s.fatal.Load(); f != nil {
+		return nil, f
+	}
+	if most <= 0 {
+		return nil, nil
+	}
+	if m.lost {
+		m.lost = false
+		s.e.stats.gaps.Add(1)
+		return []message.Message{gapMessage(0, reasonSession)}, nil
+	}
+	if n := m.notice; n != 0 {
+		m.notice = 0
+		return []message.Message{noticeMessage(n > 0)}, nil
+	}
+	from := &s.ready
+	if s.first {
+		from = &s.cleared
+	}
+	view := from.take(most)
+	if len(view) == 0 {
+		s.waiting[m] = struct{}{}
+		if s.first && s.fenced == 0 { // else there will be something soon
+			s.demand = max(s.demand, most)
+			s.poke()
+		}
+		return nil, nil
+	}
+	s.e.stats.delivered.Add(int64(len(view)))
+	if !s.first {
+		for i := range view {
+			m.taken.push(view[i])
+		}
+	}
+	return view, nil
+}
+
+// DeliveredThrough implements connectors.Subscription.
+func (m *member) DeliveredThrough(to *message.Message) {
+	s := m.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for i := m.taken.head; i < len(m.taken.items) && n == 0; i++ {
+		if m.taken.items[i].Offset == to.Offset {
+			n = i - m.taken.head + 1
+		}
+	}
+	if n == 0 || m.gone {
+		return
+	}
+	for range n {
+		s.ack(m.taken.front().Offset)
+		m.taken.pop()
+	}
+	s.proved()
+}
+
+// Acknowledge implements connectors.Subscription.
+func (m *member) Acknowledge(one *message.Message) {
+	s := m.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m.gone || s.first {
+		return
+	}
+	s.ack(one.Offset)
+	s.proved()
+	for m.taken.len() > 0 {
+		if sl := s.win.at(m.taken.front().Offset); sl != nil && !sl.acked {
+			break
+		}
+		m.taken.pop()
+	}
+}
+
+// proved: messages may be answered. The caller holds mu.
+func (s *session) proved() {
+	s.win.advance()
+	if s.order.len() > 0 {
+		s.poke()
+	}
+}
+
+// AppendCursor implements connectors.Subscription: MQTT has no positions.
+func (m *member) AppendCursor(dst []byte) []byte { return dst }
+
+// Close implements connectors.Subscription. The last member's takes the session's connection down, once the broker has all
+// answers.
+func (m *member) Close(ctx context.Context) {
+	m.left.Do(func() {
+		m.quit()
+		m.s.e.stats.subscribers.Add(-1)
+		m.s.ss.leave(ctx, m.s)
+	})
+}
+
+// quit gives back what is not proved.
+func (m *member) quit() {
+	s := m.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m.gone = true
+	delete(s.members, m)
+	delete(s.waiting, m)
+	var back []message.Message
+	for ; m.taken.len() > 0; m.taken.pop() {
+		if sl := s.win.at(m.taken.front().Offset); sl != nil && !sl.acked {
+			back = append(back, *m.taken.front())
+		}
+	}
+	if len(back) > 0 {
+		s.ready.giveBack(back)
+		s.wakeAll()
+	}
+}
+
+var _ connectors.Subscription = (*member)(nil)
