@@ -225,7 +225,11 @@ func (r *run) open(ctx context.Context) error {
 	r.clients.Go(func() { r.failed <- s.live(clients, entrypoints[r.cell.Entrypoint].subscribe(r.cell), 0) })
 	if r.watched {
 		r.clients.Go(func() {
-			r.note(r.topic.watch(clients, func(at judge.Cursor) { r.record.tell(s.as, judge.Event{Kind: judge.Checkpointed, Cursor: at}) }))
+			r.note(r.topic.watch(clients, func(at judge.Cursor) {
+				if r.record.began(s.as.self.Subscriber) { // before, there is only where it begins
+					r.record.tell(s.as, judge.Event{Kind: judge.Checkpointed, Cursor: at})
+				}
+			}))
 		})
 	}
 	err := r.await(ctx, stallWithin, func() bool { return len(r.failed) > 0 || r.record.began(s.as.self.Subscriber) })
