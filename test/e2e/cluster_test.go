@@ -17,9 +17,9 @@ import (
 	"github.com/sluice-gateway/sluice/test/process"
 )
 
-// startCluster runs three control-plane nodes and two workers with one API on the mock endpoint, so that only the control
-// plane is under test, and returns when both workers serve it.
-func startCluster(t *testing.T) *process.Cluster {
+// startCluster runs three control-plane nodes and two workers, which have the given flags, and returns when both workers
+// are ready.
+func startCluster(t *testing.T, workerFlags ...string) *process.Cluster {
 	t.Helper()
 	c, err := process.StartCluster(t.Context(), t.TempDir(), 3)
 	if err != nil {
@@ -32,7 +32,7 @@ func startCluster(t *testing.T) *process.Cluster {
 		}
 	})
 	for range 2 {
-		w, err := c.AddWorker()
+		w, err := c.AddWorker(workerFlags...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -52,12 +52,12 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// call sends a request to a node and reads the object of the answer.
-func call(t *testing.T, n *process.Node, want int, method, path string, body []byte) map[string]any {
+// call sends a request to a management API and reads the object of the answer.
+func call(t *testing.T, m process.Management, want int, method, path string, body []byte) map[string]any {
 	t.Helper()
-	a, err := n.Do(t.Context(), method, path, body)
+	a, err := m.Do(t.Context(), method, path, body)
 	if err != nil || a.Status != want {
-		t.Fatalf("%s %s on %s: %d %s %v", method, path, n.ID, a.Status, a.Body, err)
+		t.Fatalf("%s %s on %s: %d %s %v", method, path, m.URL, a.Status, a.Body, err)
 	}
 	out := map[string]any{}
 	if len(a.Body) > 0 {
@@ -71,7 +71,7 @@ func call(t *testing.T, n *process.Node, want int, method, path string, body []b
 // TestCluster_SubscriptionOutlivesTheLeader kills the leader under a running push subscription: delivery goes on, the
 // subscription is on every other node, its life goes on there, and what the workers report is recorded by the next leader.
 func TestCluster_SubscriptionOutlivesTheLeader(t *testing.T) {
-	c := startCluster(t)
+	c := startCluster(t, "--webhook-allow-cidr", "127.0.0.0/8")
 	sub := newSubscriber(t)
 	id, err := c.Nodes[0].Deploy(t.Context(), encode(t, object{
 		"name": "pushed", "apiVersion": "1.0", "definitionVersion": "4.0.0", "type": "message",
@@ -84,7 +84,7 @@ func TestCluster_SubscriptionOutlivesTheLeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := "/v4/apis/" + id + "/subscriptions"
-	call(t, c.Nodes[1], http.StatusCreated, "POST", path, encode(t, object{"id": "s", "planId": "push", "consumerConfiguration": object{
+	call(t, c.Nodes[1].Management, http.StatusCreated, "POST", path, encode(t, object{"id": "s", "planId": "push", "consumerConfiguration": object{
 		"entrypointId": "webhook", "entrypointConfiguration": object{"callbackUrl": sub.URL}}}))
 	sub.more(t, 5)
 
@@ -97,21 +97,21 @@ func TestCluster_SubscriptionOutlivesTheLeader(t *testing.T) {
 			return err == nil && a.Status == http.StatusOK
 		})
 	}
-	call(t, others[0], http.StatusOK, "POST", path+"/s/_pause", nil)
-	if got := call(t, others[1], http.StatusOK, "GET", path+"/s", nil); got["status"] != "PAUSED" {
+	call(t, others[0].Management, http.StatusOK, "POST", path+"/s/_pause", nil)
+	if got := call(t, others[1].Management, http.StatusOK, "GET", path+"/s", nil); got["status"] != "PAUSED" {
 		t.Errorf("paused: %v", got)
 	}
-	call(t, others[1], http.StatusOK, "POST", path+"/s/_resume", nil)
+	call(t, others[1].Management, http.StatusOK, "POST", path+"/s/_resume", nil)
 	sub.more(t, 5)
 
 	sub.status.Store(http.StatusUnauthorized)
 	eventually(t, "the failure is recorded", func() bool {
-		return call(t, others[0], http.StatusOK, "GET", path+"/s", nil)["consumerStatus"] == "FAILURE"
+		return call(t, others[0].Management, http.StatusOK, "GET", path+"/s", nil)["consumerStatus"] == "FAILURE"
 	})
-	if got := call(t, others[1], http.StatusOK, "GET", path+"/s", nil); got["failureCause"] == nil {
+	if got := call(t, others[1].Management, http.StatusOK, "GET", path+"/s", nil); got["failureCause"] == nil {
 		t.Errorf("failed: %v", got)
 	}
-	attempts, _ := call(t, others[0], http.StatusOK, "GET", path+"/s/attempts?limit=100", nil)["data"].([]any)
+	attempts, _ := call(t, others[0].Management, http.StatusOK, "GET", path+"/s/attempts?limit=100", nil)["data"].([]any)
 	refused := 0
 	for _, a := range attempts {
 		if one, _ := a.(map[string]any); one["status"] == float64(http.StatusUnauthorized) {
@@ -128,6 +128,6 @@ func TestCluster_SubscriptionOutlivesTheLeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	sub.status.Store(http.StatusOK)
-	call(t, lead, http.StatusOK, "POST", path+"/s/_changeConsumerStatus?status=STARTED", nil)
+	call(t, lead.Management, http.StatusOK, "POST", path+"/s/_changeConsumerStatus?status=STARTED", nil)
 	sub.more(t, 5)
 }

@@ -66,14 +66,14 @@ func TestFeed_SubscriptionsComeBesideTheAPIs(t *testing.T) {
 	all.sink.subscribed(t, nil)
 }
 
-// TestFeed_AHundredThousandSubscriptions: a worker starts with them beside 10,000 APIs, and a change of one comes alone.
-func TestFeed_AHundredThousandSubscriptions(t *testing.T) {
+// TestFeed_ManySubscriptions: a worker starts with them beside 10,000 APIs, and a change of one comes alone.
+func TestFeed_ManySubscriptions(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes seconds")
 	}
 	g, h, srv, leader, _ := cluster(t)
 	h.fill(10_000, 300)
-	h.fillWith(wire.ItemSubscription, "sub", 100_000, 300, nil)
+	h.fillWith(wire.ItemSubscription, "sub", 50_000, 300, nil)
 	w := startWorker(t, g, "w", nil, at(srv.URL()))
 	waitReady(t, w)
 	w.sink.subscribed(t, h.subscribed())
