@@ -9,7 +9,7 @@ GO ?= go
 PARALLEL ?= 2
 # How long each fuzz target runs.
 FUZZTIME ?= 20s
-# Passed on by 'make run' (--kafka HOST:PORT) and 'make bench-smoke' (-o json).
+# Passed on by 'make run' (--kafka HOST:PORT), and by 'make bench' (-o json, --only, --repetitions).
 ARGS ?=
 
 .PHONY: help
@@ -92,17 +92,33 @@ generate: ## write the generated code anew
 	@$(GO) generate ./...
 
 .PHONY: docs
-docs: ## write the documentation pages that come from code anew
-	@$(GO) generate ./qos ./test/grid
+docs: ## write the documentation pages that come from code and results anew
+	@$(GO) generate ./qos ./test/grid ./bench/report
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (20s)
 	@test/tools/fuzz.sh $(FUZZTIME)
 
-.PHONY: bench-smoke
-bench-smoke: tools ## POST -> Kafka and Kafka -> SSE beside the plain limits, under three minutes
-	@$(GO) run ./bench/smoke $(ARGS)
+# Where 'make bench' leaves its result, as data and, beside it, as a page with plots.
+RESULT ?= bin/bench.json
 
-.PHONY: bench-failover
-bench-failover: ## kill -9 the control plane's leader, and time the next accepted write
-	@$(GO) run ./bench/failover $(ARGS)
+.PHONY: bench
+bench: tools build ## every scenario beside the plain limits, on a real Kafka: best with nothing else on the machine
+	@$(GO) run ./test/tools/withbrokers bin/sluice bench --kafka '{kafka}' --mqtt '{mqtt}' --out $(RESULT) --html $(RESULT:.json=.html) $(ARGS)
+
+.PHONY: bench-smoke
+bench-smoke: tools build ## every scenario once and short: is everything complete, does nothing allocate more than it did
+	@$(GO) run ./bench/allocations
+	@$(GO) run ./test/tools/withbrokers bin/sluice bench --smoke --kafka '{kafka}' --mqtt '{mqtt}' $(ARGS)
+
+.PHONY: bench-compare
+bench-compare: build ## what RESULT (bin/bench.json) changed against BASE, and whether it may be chance
+	@[ -n "$(BASE)" ] || { echo "say which result to compare with: make bench-compare BASE=base.json" >&2; exit 2; }
+	@bin/sluice bench compare $(BASE) $(RESULT)
+
+.PHONY: profile
+profile: tools build ## CPU, allocation, mutex and block profiles of the worker: SCENARIO=http-post/kafka/auto PROFILES=DIR
+	@[ -n "$(SCENARIO)" ] || { echo "say what to profile, as in make profile SCENARIO=http-post/kafka/auto; bin/sluice bench list names them" >&2; exit 2; }
+	@dir=$${PROFILES:-$$(mktemp -d -t sluice-profiles-XXXXXX)}; \
+	$(GO) run ./test/tools/withbrokers bin/sluice bench --only '^$(SCENARIO)$$' --repetitions 1 --messages 2000000 --profiles "$$dir" --kafka '{kafka}' --mqtt '{mqtt}' $(ARGS); \
+	for f in "$$dir"/*.pprof; do echo "== $$f"; $(GO) tool pprof -top -nodecount 20 bin/sluice "$$f" 2>/dev/null; done

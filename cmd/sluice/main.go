@@ -23,7 +23,7 @@ func execute() int {
 		Short: "A bridge between message brokers and the web",
 		Long:  "Sluice serves V4 API definitions: POST becomes a Kafka message; event streams, WebSockets and pages bring messages out.",
 	}
-	root.AddCommand(newDev(), newControlPlane(), newWorker())
+	root.AddCommand(newDev(), newControlPlane(), newWorker(), newBench())
 	root.AddCommand(client.Commands(catalog.Validation(builtin.Entrypoints, builtin.Endpoints))...)
 	return client.Execute(ctx, root)
 }

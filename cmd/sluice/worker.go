@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"path/filepath"
+	"runtime"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +18,15 @@ type workerFlags struct {
 	gateway
 	nats      natslink.Flags
 	tokenFile string
+	// profileLocks has the mutex and block profiles filled.
+	profileLocks bool
 }
+
+// How much of waiting is profiled: each hundredth contention, and blocking of ten microseconds on average.
+const (
+	mutexFraction    = 100
+	blockNanoseconds = 10_000
+)
 
 func newWorker() *cobra.Command {
 	var f workerFlags
@@ -31,6 +40,7 @@ func newWorker() *cobra.Command {
 	f.nats.Register(cmd.Flags(), "where NATS is, comma-separated (default: what the token says)")
 	cmd.Flags().StringVar(&f.tokenFile, "worker-token-file", "worker-token",
 		"the token that a control-plane node has written to its data directory, or sluice controlplane token prints")
+	cmd.Flags().BoolVar(&f.profileLocks, "profile-locks", false, "fill the mutex and block profiles of the technical API, at some cost")
 	return cmd
 }
 
@@ -38,6 +48,10 @@ func (f *workerFlags) run(ctx context.Context) error {
 	log, err := f.logger()
 	if err != nil {
 		return err
+	}
+	if f.profileLocks {
+		runtime.SetMutexProfileFraction(mutexFraction)
+		runtime.SetBlockProfileRate(blockNanoseconds)
 	}
 	token, err := workernode.ReadToken(f.tokenFile)
 	if err != nil {

@@ -43,7 +43,7 @@ func (s *burst) Next(o *eventloop.Output) eventloop.State {
 
 func (s *burst) Written() {}
 
-func (s *burst) Input([]byte) error { return nil }
+func (s *burst) Input(p []byte) (int, error) { return len(p), nil }
 
 func (s *burst) Ended(error) {
 	_ = s.nc.Close()

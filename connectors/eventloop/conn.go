@@ -12,12 +12,14 @@ type Conn struct {
 	driver  atomic.Pointer[driverBox] // nil before Add
 	queued  atomic.Bool               // a call of Next is due already
 	cut     atomic.Bool
+	resumed atomic.Bool // paused input is to go on
 	stopped atomic.Bool // cut because the loop ends
 
 	// The rest belongs to the driver.
-	h    Handler
-	nc   net.Conn
-	opts Options
+	h       Handler
+	nc      net.Conn
+	timeout time.Duration // Options.WriteTimeout
+	hears   bool          // Options.Input
 
 	fd         int
 	id, gen    int32
@@ -27,8 +29,11 @@ type Conn struct {
 	entered    bool
 	closing    bool
 	ended      bool
-	input      bool // there may be something to read
-	over       bool // there is an end to be read
+	input      bool   // there may be something to read
+	over       bool   // there is an end to be read
+	half       bool   // the peer has ended its half, and the handler knows
+	paused     bool   // the handler takes no input until Resume
+	held       []byte // input that it has not taken
 	ignored    int
 
 	due                    time.Time
@@ -57,6 +62,16 @@ func (c *Conn) Cut() {
 	c.cut.Store(true)
 	if d := c.driver.Load(); d != nil {
 		c.queued.Store(true)
+		d.push(c)
+	}
+}
+
+// Resume has input go on that the handler did not take all of. Any goroutine may call it, with locks held; it does not block.
+func (c *Conn) Resume() {
+	if c.resumed.Swap(true) {
+		return
+	}
+	if d := c.driver.Load(); d != nil {
 		d.push(c)
 	}
 }

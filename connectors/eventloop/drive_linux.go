@@ -24,6 +24,9 @@ func (p *poller) drive(c *Conn, now time.Time) {
 		p.end(c, ErrCut)
 		return
 	}
+	if c.resumed.Swap(false) && c.paused {
+		c.paused, c.input = false, true
+	}
 	if c.input {
 		p.read(c, false)
 		if c.ended {
@@ -45,7 +48,7 @@ func (p *poller) drive(c *Conn, now time.Time) {
 	}
 	c.queued.Store(false)
 	o := &p.out
-	o.reset(now)
+	o.Reset(now)
 	state := c.h.Next(o)
 	if !p.write(c, o, now) {
 		c.closing = state == Close
@@ -65,9 +68,13 @@ func (p *poller) drive(c *Conn, now time.Time) {
 
 // again queues c behind the others.
 func (p *poller) again(c *Conn) {
-	if c.queued.Swap(true) {
-		return
+	if !c.queued.Swap(true) {
+		p.later(c)
 	}
+}
+
+// later has drive called in the next round.
+func (p *poller) later(c *Conn) {
 	p.mu.Lock()
 	p.ready = append(p.ready, c)
 	p.mu.Unlock()
@@ -153,10 +160,10 @@ func (p *poller) flush(c *Conn, now time.Time) bool {
 
 // blocked watches over a connection that takes nothing.
 func (p *poller) blocked(c *Conn, now time.Time) {
-	if c.opts.WriteTimeout <= 0 {
+	if c.timeout <= 0 {
 		return
 	}
-	until := c.progressed.Add(c.opts.WriteTimeout)
+	until := c.progressed.Add(c.timeout)
 	if !now.Before(until) {
 		p.end(c, ErrSlow)
 		return
@@ -167,30 +174,29 @@ func (p *poller) blocked(c *Conn, now time.Time) {
 // read takes what the peer sent; over: there is an end to be found.
 func (p *poller) read(c *Conn, over bool) {
 	c.over = c.over || over
-	if !c.opts.Input && !c.over {
+	if c.input = c.paused; c.paused || !c.hears && !c.over {
 		return
 	}
-	c.input = false
+	if len(c.held) > 0 && !p.give(c, c.held) {
+		return
+	}
 	for range inputRounds {
 		n, err := unix.Read(c.fd, p.in)
 		switch {
-		case n > 0:
-			if !c.opts.Input {
-				if c.ignored += n; c.ignored > maxIgnored {
-					p.end(c, errTalks)
-					return
-				}
-				continue
+		case n > 0 && c.hears:
+			if !p.give(c, p.in[:n]) {
+				return
 			}
-			if err := c.h.Input(p.in[:n]); err != nil {
-				p.end(c, err)
+		case n > 0:
+			if c.ignored += n; c.ignored > maxIgnored {
+				p.end(c, errTalks)
 				return
 			}
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN):
 			return
 		case err == nil:
-			p.end(c, io.EOF)
+			p.halfEnd(c)
 			return
 		default:
 			p.end(c, os.NewSyscallError("read", err))
@@ -198,7 +204,41 @@ func (p *poller) read(c *Conn, over bool) {
 		}
 	}
 	c.input = true // the others first
-	p.again(c)
+	p.later(c)     // not again: where this is a wake's drive, queued stands for that wake
+}
+
+// give hands input to the handler; false: it takes no more now, or the connection has ended.
+func (p *poller) give(c *Conn, b []byte) bool {
+	n, err := c.h.Input(b)
+	if err != nil {
+		p.end(c, err)
+		return false
+	}
+	if n == len(b) {
+		c.held = nil
+		return true
+	}
+	if c.paused = true; c.held == nil {
+		c.held = append([]byte(nil), b[n:]...) // b is the poller's
+	} else {
+		c.held = b[n:]
+	}
+	return false
+}
+
+// halfEnd tells the handler that the peer has ended its half.
+func (p *poller) halfEnd(c *Conn) {
+	if c.half {
+		return
+	}
+	c.half = true
+	err := io.EOF
+	if c.hears {
+		_, err = c.h.Input(nil)
+	}
+	if err != nil {
+		p.end(c, err)
+	}
 }
 
 // end takes a connection out of service.
@@ -213,7 +253,7 @@ func (p *poller) end(c *Conn, err error) {
 		p.free = append(p.free, c.id)
 		p.wheel.remove(c)
 	}
-	c.rest = nil
+	c.rest, c.held = nil, nil
 	c.h.Ended(err)
 }
 

@@ -2,8 +2,8 @@
 // or buffer of its own, and bytes that many connections get are written from one shared place (DESIGN section 4, writers).
 //
 // A Loop drives Handlers. On Linux a plain TCP connection is watched by epoll and written to without blocking; any other
-// connection (TLS, another system) gets a goroutine that drives the same Handler with blocking calls. Loop.Run owns all of
-// them.
+// connection (TLS, another system) gets two goroutines that drive the same Handler with blocking calls, since its directions
+// are independent. Loop.Run owns all of them.
 package eventloop
 
 import (
@@ -11,16 +11,17 @@ import (
 	"time"
 )
 
-// Handler is one connection's state. The loop calls its methods one at a time, from one goroutine; they must not block.
+// Handler is one connection's state. The loop calls its methods one at a time; they must not block.
 type Handler interface {
 	// Next adds what is to be written now to o, about MaxWrite bytes, and says how it goes on. It is called after a
 	// wake, when o.Due's time has come, and again after More once everything was taken by the connection.
 	Next(o *Output) State
 	// Written is told that the connection has taken all that the last Next added, where that was anything.
 	Written()
-	// Input is told what the peer sent; only where the connection was added with input. The bytes are valid during the call.
-	// An error ends the connection.
-	Input(p []byte) error
+	// Input takes what the peer sent; only where the connection was added with input. The bytes are valid, and the handler's
+	// to change, during the call. Where it takes less than all, the loop keeps the rest and reads no more until Conn.Resume.
+	// Empty p: the peer has ended its half of the connection; told once. An error ends the connection.
+	Input(p []byte) (taken int, err error)
 	// Ended is the last call: the peer left, a write failed, the connection was cut, Next said Close and all is written
 	// (nil), or the loop ends. The connection is the handler's from here on; it closes it.
 	Ended(err error)
@@ -101,7 +102,8 @@ func (o *Output) Commit(b []byte) {
 // maxKept bounds the scratch memory that is kept between calls, in bytes.
 const maxKept = 256 << 10
 
-func (o *Output) reset(now time.Time) {
+// Reset empties o for a call at the time given. It is for who calls handlers.
+func (o *Output) Reset(now time.Time) {
 	clear(o.pieces)
 	o.pieces = o.pieces[:0]
 	if cap(o.scratch) > maxKept {
@@ -141,4 +143,6 @@ type Options struct {
 	WriteTimeout time.Duration
 	// Input makes the loop read what the peer sends. Without it only the peer's end is noticed.
 	Input bool
+	// Early is input that somebody else has read already; it comes before what is read.
+	Early []byte
 }

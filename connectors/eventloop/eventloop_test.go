@@ -68,11 +68,14 @@ func (f *feed) Next(o *eventloop.Output) eventloop.State {
 
 func (f *feed) Written() {}
 
-func (f *feed) Input(p []byte) error {
-	if f.got.Write(p); bytes.Contains(f.got.Bytes(), []byte("bad")) {
-		return errBad
+func (f *feed) Input(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, io.EOF
 	}
-	return nil
+	if f.got.Write(p); bytes.Contains(f.got.Bytes(), []byte("bad")) {
+		return 0, errBad
+	}
+	return len(p), nil
 }
 
 var errBad = errors.New("bad input")
@@ -298,5 +301,135 @@ func TestConn_WakeBeforeAdd(t *testing.T) {
 			t.Errorf("got %d bytes, %v", len(got), err)
 		}
 		_ = f.end(t)
+	})
+}
+
+// sip is a handler that takes so many bytes at a time and then pauses, and goes on writing what it took after the client's
+// half has ended.
+type sip struct {
+	eventloop.Conn
+	nc    net.Conn
+	most  int
+	got   []byte // taken and not yet echoed
+	over  bool   // the client's half has ended
+	dry   atomic.Int32
+	ended chan error
+}
+
+func (s *sip) Input(p []byte) (int, error) {
+	if len(p) == 0 {
+		s.over = true
+		s.Wake()
+		return 0, nil
+	}
+	n := min(len(p), s.most)
+	s.got = append(s.got, p[:n]...)
+	s.Wake()
+	if n < len(p) {
+		s.dry.Add(1)
+		go s.Resume()
+	}
+	return n, nil
+}
+
+func (s *sip) Next(o *eventloop.Output) eventloop.State {
+	o.Commit(append(o.Buffer(), s.got...))
+	s.got = s.got[:0]
+	if s.over {
+		return eventloop.Close
+	}
+	return eventloop.Idle
+}
+
+func (s *sip) Written() {}
+
+func (s *sip) Ended(err error) {
+	_ = s.nc.Close()
+	s.ended <- err
+}
+
+// Input that is paused again and again comes whole and in order, what was read early first, and what came before the client
+// ended its half is answered.
+func TestLoop_PausedInput(t *testing.T) {
+	both(t, func(t *testing.T, b *bed) {
+		sent := make([]byte, 300<<10)
+		for i := range sent {
+			sent[i] = byte(i * 7 / 5)
+		}
+		const early = 1000
+		client, server := b.pair()
+		s := &sip{nc: server, most: 777, ended: make(chan error, 1)}
+		b.loop.Add(&s.Conn, server, s, eventloop.Options{Input: true, Early: append([]byte(nil), sent[:early]...)})
+		go func() {
+			_, _ = client.Write(sent[early:])
+			_ = client.(*net.TCPConn).CloseWrite()
+		}()
+		got, err := io.ReadAll(client)
+		if err != nil || !bytes.Equal(got, sent) {
+			t.Errorf("%d of %d bytes came back, or others: %v", len(got), len(sent), err)
+		}
+		if err := <-s.ended; err != nil {
+			t.Errorf("ended with %v", err)
+		}
+		if s.dry.Load() < int32(len(sent)/(16<<10)) {
+			t.Errorf("paused %d times", s.dry.Load())
+		}
+	})
+}
+
+// stopper takes nothing until it is told to, and tells what it was offered.
+type stopper struct {
+	eventloop.Conn
+	nc      net.Conn
+	open    atomic.Bool
+	offered chan int
+	ended   chan error
+}
+
+func (s *stopper) Input(p []byte) (int, error) {
+	s.offered <- len(p)
+	if !s.open.Load() {
+		return 0, nil
+	}
+	return len(p), nil
+}
+
+func (s *stopper) Next(*eventloop.Output) eventloop.State { return eventloop.Idle }
+func (s *stopper) Written()                               {}
+func (s *stopper) Ended(err error)                        { _ = s.nc.Close(); s.ended <- err }
+
+// While input is paused nothing more is read, so that the client is slowed down by the network; wakes do not change that.
+func TestLoop_PausedInputStaysUnread(t *testing.T) {
+	both(t, func(t *testing.T, b *bed) {
+		client, server := b.pair()
+		s := &stopper{nc: server, offered: make(chan int, 1<<16), ended: make(chan error, 1)}
+		b.loop.Add(&s.Conn, server, s, eventloop.Options{Input: true})
+		total := 64 << 20 // more than any socket buffers
+		_ = client.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
+		n, err := client.Write(make([]byte, total))
+		if err == nil {
+			t.Fatal("everything was read")
+		}
+		for range 100 {
+			s.Wake()
+		}
+		if first := <-s.offered; len(s.offered) > 0 || first > 64<<10 {
+			t.Errorf("offered %d bytes, and %d times more", first, len(s.offered))
+		}
+		s.open.Store(true)
+		s.Resume()
+		_ = client.(*net.TCPConn).CloseWrite()
+		for got := 0; got < n; {
+			got += <-s.offered
+		}
+		for last := range s.offered { // the end
+			if last == 0 {
+				break
+			}
+		}
+		s.Cut()
+		if err := <-s.ended; !errors.Is(err, eventloop.ErrCut) {
+			t.Errorf("ended with %v", err)
+		}
 	})
 }

@@ -68,7 +68,10 @@ func (l *Loop) close() {
 // Add takes a connection into service: h gets its first Next soon. nc belongs to h, for Ended to close; it must not be
 // written to or read by anyone else. Once the loop has ended, Ended is called at once.
 func (l *Loop) Add(c *Conn, nc net.Conn, h Handler, o Options) {
-	c.h, c.nc, c.opts = h, nc, o
+	c.h, c.nc, c.timeout, c.hears = h, nc, o.WriteTimeout, o.Input
+	if o.Input {
+		c.held, c.input = o.Early, len(o.Early) > 0
+	}
 	if n := len(l.pollers); n > 0 {
 		if fd, ok := descriptor(nc); ok {
 			c.fd = fd
@@ -85,11 +88,11 @@ func (l *Loop) Add(c *Conn, nc net.Conn, h Handler, o Options) {
 	l.conns[c] = struct{}{}
 	l.wg.Add(1)
 	l.mu.Unlock()
-	b := newBlocking(nc, o)
+	b := newBlocking(c)
 	c.driver.Store(&driverBox{b})
 	go func() { // ended by its connection; Run waits for it
 		defer l.wg.Done()
-		b.run(c)
+		b.run()
 		l.mu.Lock()
 		delete(l.conns, c)
 		l.mu.Unlock()

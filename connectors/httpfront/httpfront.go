@@ -1,7 +1,7 @@
 // Package httpfront is what the fasthttp entrypoints share: how a failure is answered, what a client accepts, how a
 // subscription is pumped into a connection, what of it the client has got (Receipts), and who owns a connection that
-// outlives its handler (Group). It starts no goroutine of its own: a stream runs in the goroutine that fasthttp starts for
-// a hijacked connection, and Group waits for it.
+// outlives its handler (Group). A stream runs in the worker's event loop; the one goroutine that starts here wakes the
+// connections of a Group when the API ends, and Drain waits for it.
 package httpfront
 
 import (

@@ -48,6 +48,7 @@ func (s *Stream) Fill(ctx context.Context, o *eventloop.Output) State {
 			}
 			s.take(o)
 		}
+		s.view = message.View{} // an idle client keeps nothing
 		if o.Len() >= eventloop.MaxWrite {
 			return More
 		}

@@ -26,6 +26,7 @@ const (
 func (s *Server) Handle(ctx *fasthttp.RequestCtx) {
 	x := exchange.Get()
 	x.HTTP = ctx
+	x.OnReuse(s.reuse)
 	identify(ctx, x)
 	x.Span = remote(&ctx.Request.Header)
 	var t tracing

@@ -64,6 +64,12 @@ type Server struct {
 	http      fasthttp.Server
 	stopping  atomic.Bool
 	notFound  []byte
+	reuse     func(net.Conn) bool // made once
+
+	mu sync.Mutex
+	// guards the following
+	ended  bool           // no connection is taken back any more
+	reused sync.WaitGroup // connections that came back
 }
 
 // New returns a server for the listeners, which it closes when Run ends. Several listeners may share one port.
@@ -92,7 +98,24 @@ func New(cfg Config, listeners []net.Listener, router Router, counters *meter.Re
 		SecureErrorLogMessage:        true,
 		KeepHijackedConns:            true, // a stream outlives the hijack handler: who takes a connection closes it
 	}
+	s.reuse = s.takeBack
 	return s, nil
+}
+
+// takeBack serves more requests on a connection that an entrypoint is done with, its response being over and having promised
+// to keep the connection; false: the server stops.
+func (s *Server) takeBack(c net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended || s.stopping.Load() {
+		return false
+	}
+	s.reused.Go(func() { // ends with the connection; Run waits for it
+		if err := s.http.ServeConn(c); err != nil {
+			s.http.Logger.Printf("serve a connection again: %v", err)
+		}
+	})
+	return true
 }
 
 // Run serves until ctx ends, then stops politely: clients are asked to close, nothing new is accepted, and what is being
@@ -116,6 +139,9 @@ func (s *Server) Run(ctx context.Context) error {
 		s.lameDuck()
 	case err = <-failed:
 	}
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Grace)
 	defer cancel()
 	if down := s.http.ShutdownWithContext(grace); down != nil {
@@ -126,6 +152,7 @@ func (s *Server) Run(ctx context.Context) error {
 		_ = ln.Close() // closed already, unless the end came before fasthttp had seen the listener
 	}
 	serving.Wait()
+	s.reused.Wait()
 	return err
 }
 

@@ -57,6 +57,7 @@ type Exchange struct {
 	attributes map[string]any
 	detached   bool
 	onEnd      func()
+	onReuse    func(net.Conn) bool
 }
 
 // Attribute returns a context attribute. Names may be given with or without the prefix "gravitee.attribute." (spec 6.4).
@@ -129,6 +130,14 @@ func (x *Exchange) End() {
 		x.onEnd()
 	}
 }
+
+// OnReuse names who serves more requests on a connection whose response is over. The server sets it before the entrypoint
+// runs.
+func (x *Exchange) OnReuse(f func(net.Conn) bool) { x.onReuse = f }
+
+// Reuse gives a hijacked connection back to the server, for the client's next request; false: the server does not want it, and
+// the entrypoint closes it.
+func (x *Exchange) Reuse(c net.Conn) bool { return x.onReuse != nil && x.onReuse(c) }
 
 // attributePrefix is optional in every place where an attribute is named (spec 6.4).
 const attributePrefix = "gravitee.attribute."

@@ -20,6 +20,7 @@ import (
 
 func TestWebSocket(t *testing.T) {
 	env := fake.Env()
+	env.Loop = fake.Loop(t, 2)
 	env.Limits.MaxFrame = 16 << 20                                           // cases 9.1.6 and 9.2.6
 	e, err := websocket.New([]byte(`{"compression":{"enabled":true}}`), env) // cases 12 and 13
 	if err != nil {

@@ -32,6 +32,11 @@ type Server struct {
 	server *fasthttp.Server
 	once   sync.Once
 	done   chan struct{}
+
+	mu sync.Mutex
+	// guards the following
+	closed bool
+	reused sync.WaitGroup
 }
 
 // Env returns what connectors get in tests. Change the limits before building the connector.
@@ -88,7 +93,9 @@ func ServeWith(t testing.TB, e connectors.Entrypoint, b connectors.Backend, leve
 				fctx.Error("no entrypoint", fasthttp.StatusNotFound)
 				return
 			}
-			e.Handle(ctx, &exchange.Exchange{API: &exchange.API{ID: "api"}, QoS: level, HTTP: fctx, RemoteAddr: fctx.RemoteAddr()}, b)
+			x := &exchange.Exchange{API: &exchange.API{ID: "api"}, QoS: level, HTTP: fctx, RemoteAddr: fctx.RemoteAddr()}
+			x.OnReuse(s.reuse)
+			e.Handle(ctx, x, b)
 		},
 	}
 	ln = change(ln, s.server)
@@ -98,6 +105,17 @@ func ServeWith(t testing.TB, e connectors.Entrypoint, b connectors.Backend, leve
 	}()
 	t.Cleanup(s.Close)
 	return s
+}
+
+// reuse serves more requests on a connection, as the data plane does, until the server is closed.
+func (s *Server) reuse(c net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.reused.Go(func() { _ = s.server.ServeConn(c) })
+	return true
 }
 
 // Stop ends the context of the API, as a stop or, with message.ErrRedeploy as the cause, a redeploy does.
@@ -119,10 +137,14 @@ func (s *Server) Close() {
 	s.once.Do(func() {
 		s.Stop(nil)
 		s.Drain(Patience)
+		s.mu.Lock()
+		s.closed = true
+		s.mu.Unlock()
 		if err := s.server.Shutdown(); err != nil {
 			s.t.Errorf("shutdown: %v", err)
 		}
 		<-s.done
+		s.reused.Wait()
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -106,7 +107,7 @@ func TestEntrypoint_OtherServers(t *testing.T) {
 				if tt.tls {
 					c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
 				}
-				_, _ = io.WriteString(c, get+"\r\n")
+				_, _ = io.WriteString(c, get+"Connection: close\r\n\r\n")
 				return c
 			}
 			leaving := dial()
@@ -135,5 +136,80 @@ func TestEntrypoint_OtherServers(t *testing.T) {
 				t.Errorf("the connection stayed: %v", err)
 			}
 		})
+	}
+}
+
+// A stream that ends keeps what its head says: the connection serves the client's next request, whatever that is.
+func TestEntrypoint_ConnectionIsKept(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, headers string
+		kept          bool
+	}{
+		{"kept", "", true},
+		{"client closes", "Connection: close\r\n", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			subs := make(chan *fake.Subscription, 1)
+			b := &fake.Backend{OnSubscribe: func(_ context.Context, _ *exchange.Exchange, o connectors.SubscribeOptions) (connectors.Subscription, error) {
+				sub := fake.NewSubscription()
+				sub.Open(o)
+				sub.Push(data(1, "", "one"))
+				sub.End(io.EOF)
+				subs <- sub
+				return sub, nil
+			}}
+			c := fake.Serve(t, build(t, ""), b).Dial()
+			r := bufio.NewReader(c)
+			for round := range 3 {
+				_, _ = io.WriteString(c, get+tt.headers+"\r\n")
+				resp, err := http.ReadResponse(r, nil)
+				if round > 0 && !tt.kept {
+					if err == nil {
+						t.Fatal("the connection was kept")
+					}
+					return
+				}
+				if err != nil || resp.Close == tt.kept {
+					t.Fatalf("round %d: %v %v", round, resp, err)
+				}
+				if body, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(body), "data: one\n") {
+					t.Fatalf("round %d: %q %v", round, body, err)
+				}
+				fake.Within(t, "close", (<-subs).Closed)
+			}
+			_, _ = io.WriteString(c, "POST /elsewhere HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody")
+			if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != 404 {
+				t.Fatalf("%v %v", resp, err)
+			}
+		})
+	}
+}
+
+// What a client sends while its stream lasts is passed over, and its connection then closed.
+func TestEntrypoint_EarlyRequestEndsTheConnection(t *testing.T) {
+	t.Parallel()
+	sub := fake.NewSubscription()
+	s := fake.Serve(t, build(t, ""), sub.Backend())
+	c := s.Dial()
+	_, _ = io.WriteString(c, get+"\r\n")
+	r := bufio.NewReader(c)
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(c, "GET /early HTTP/1.1\r\nHost: h\r\n\r\n")
+	sub.Push(data(1, "", "one"))
+	p := &parser{t: t, r: bufio.NewReader(resp.Body)}
+	p.next()
+	sub.End(io.EOF)
+	for {
+		if _, ok := p.next(); !ok {
+			break
+		}
+	}
+	if answer, err := http.ReadResponse(r, nil); err == nil {
+		t.Errorf("%v", answer)
 	}
 }

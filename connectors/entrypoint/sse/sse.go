@@ -121,7 +121,7 @@ func (e *Entrypoint) Handle(ctx context.Context, x *exchange.Exchange, b connect
 		return
 	}
 	s.begin(sub, fctx)
-	s.member = e.Enter()
+	s.member = e.Enter(ctx)
 	x.Detach()
 	// Without fasthttp's answer, which would end the connection of a client that says "Connection: close" instead of
 	// handing it over; the stream writes its own head.

@@ -3,6 +3,7 @@ package sse
 import (
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -37,9 +38,9 @@ type stream struct {
 	out        httpfront.Stream
 	framer     framer
 	receipts   *httpfront.Receipts // under at-least-once; else nil
-	stop       func() bool         // of the wake at the API's end
 
 	head    []byte    // status line, headers and the first event, until they are sent
+	keeps   bool      // the client may send its next request on this connection
 	silent  time.Time // since when nothing was sent
 	ignored int       // bytes that the client sent
 }
@@ -52,7 +53,7 @@ func (s *stream) begin(sub connectors.Subscription, fctx *fasthttp.RequestCtx) {
 	fctx.SetStatusCode(fasthttp.StatusOK)
 	h.SetContentType("text/event-stream;charset=UTF-8")
 	h.Set(fasthttp.HeaderCacheControl, "no-cache")
-	if s.framer.chunked && !fctx.Request.Header.ConnectionClose() {
+	if s.keeps = s.framer.chunked && !fctx.Request.Header.ConnectionClose(); s.keeps {
 		h.Set(fasthttp.HeaderConnection, "keep-alive")
 	} else {
 		h.SetConnectionClose()
@@ -74,7 +75,6 @@ func (s *stream) serve(c net.Conn) {
 		s.receipts = httpfront.NewReceipts(s.nc)
 	}
 	s.member.Attach(&s.conn)
-	s.stop = context.AfterFunc(s.ctx, s.conn.Wake)
 	s.entrypoint.loop.Add(&s.conn, s.nc, s, eventloop.Options{WriteTimeout: s.entrypoint.writeTimeout, Input: true})
 }
 
@@ -144,28 +144,36 @@ const maxIgnored = 64 << 10
 var errTalks = errors.New("the client sends on a connection that only receives")
 
 // Input implements eventloop.Handler.
-func (s *stream) Input(p []byte) error {
-	if s.ignored += len(p); s.ignored > maxIgnored {
-		return errTalks
+func (s *stream) Input(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, io.EOF // who sends nothing more has left, as clients of streams are
 	}
-	return nil
+	if s.ignored += len(p); s.ignored > maxIgnored {
+		return 0, errTalks
+	}
+	return len(p), nil
 }
 
 // Ended implements eventloop.Handler. What is left may wait for the broker, so it gets a goroutine, which the member
 // stands for.
-func (s *stream) Ended(error) {
-	go func() {
-		s.stop()
-		if s.receipts != nil { // what was acknowledged before the end counts; what was not comes again
-			s.proven(s.receipts.Proven(time.Now()))
-		}
-		closing, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), closeTimeout)
-		s.sub.Close(closing)
-		cancel()
+func (s *stream) Ended(err error) {
+	go s.finish(err == nil)
+}
+
+// finish ends what belongs to the stream. whole: the response was written to its end, so that the connection, as its head
+// promised, serves the client's next request, unless that came too early and was passed over.
+func (s *stream) finish(whole bool) {
+	if s.receipts != nil { // what was acknowledged before the end counts; what was not comes again
+		s.proven(s.receipts.Proven(time.Now()))
+	}
+	closing, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), closeTimeout)
+	s.sub.Close(closing)
+	cancel()
+	if !whole || !s.keeps || s.ignored > 0 || s.nc.SetDeadline(time.Time{}) != nil || !s.exchange.Reuse(s.nc) {
 		_ = s.nc.Close()
-		s.exchange.End()
-		s.member.Leave()
-	}()
+	}
+	s.exchange.End()
+	s.member.Leave()
 }
 
 // appendRetry appends a random reconnection time.

@@ -19,7 +19,14 @@ import (
 
 func build(t testing.TB, cfg string) *websocket.Entrypoint {
 	t.Helper()
+	return buildOn(t, cfg, 1)
+}
+
+// buildOn builds the entrypoint on a loop with so many pollers; none: connections have goroutines, as TLS and pipes have.
+func buildOn(t testing.TB, cfg string, pollers int) *websocket.Entrypoint {
+	t.Helper()
 	env := fake.Env()
+	env.Loop = fake.Loop(t, pollers)
 	env.Limits.MaxFrame = 64 << 10
 	e, err := websocket.New([]byte(cfg), env)
 	if err != nil {

@@ -10,44 +10,71 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/connectors/eventloop"
 	"github.com/sluice-gateway/sluice/connectors/httpfront"
 	"github.com/sluice-gateway/sluice/qos"
 	"github.com/sluice-gateway/sluice/qos/exchange"
+	"github.com/sluice-gateway/sluice/qos/message"
 )
 
-// conn is one client's connection.
+// conn is one client's connection. The event loop calls Next, Written, Input and Ended, one at a time, and what is not
+// guarded is theirs. Publishing can block, so it has a goroutine while there is something to publish (publish.go).
 type conn struct {
 	entrypoint *Entrypoint
 	exchange   *exchange.Exchange
 	backend    connectors.Backend
+	ctx        context.Context // the API's: a connection outlives the call that made it
 	member     *httpfront.Member
-	net        *httpfront.Conn
-	framer     framer // of the writer, as is feed; its protocol may be read by all
+	line       eventloop.Conn
+	nc         net.Conn
+	head       []byte // of the answer to the handshake, until it is sent
+	framer     framer // its protocol may be read by all
 	feed       feed   // without a subscription: the client does not subscribe
 	window     window
+	parser     parser
 
-	wake  httpfront.Waker // of the writer: something to send, or the end
-	acked httpfront.Waker // of the reader: less in flight
-	asked time.Time       // of the writer: when the client was asked for a sign of life; zero: it gave one
-	left  time.Time       // of the writer: when the connection began to end; zero: not yet
+	phase      phase
+	subscribed bool      // there may be more messages
+	deaf       bool      // the client has said its last word: what still comes is passed over
+	halved     bool      // the client has ended its half of the connection
+	passed     int       // bytes that were passed over
+	until      time.Time // when the phase ends
+	lastRead   time.Time // the last sign of life
+	asked      time.Time // when the client was asked for a sign of life; zero: it gave one
+	left       time.Time // when the connection began to end; zero: not yet
+	control    []byte    // pongs to be sent
 
-	lastRead atomic.Int64 // Unix nanoseconds of the last sign of life
-	busy     atomic.Bool  // the reader does not read, because it publishes
+	full       atomic.Bool // no input is taken until less is in flight; changed under mu
+	abandoned  atomic.Bool // what waits to be published no longer is; changed under mu
+	publishers sync.WaitGroup
 
 	mu sync.Mutex
-	// guards the following; taken before window's
-	control  []byte   // pings and pongs to be sent
-	answers  []byte   // to publishes (sluice.v1)
-	answered int      // bytes of inFlight that the answers stand for
-	end      *closing // how the connection ends, decided once; nil: not yet
-	leaving  *closing // nothing more is published, and this is the end once nothing is in flight nor to be proved
-	awaiting bool     // leaving waits for proof of what was sent
-	patient  bool     // for as long as it takes
-	inFlight int      // bytes published and not acknowledged, or not yet answered
+	// guards the following
+	answers  []byte             // to publishes (sluice.v1)
+	answered int                // bytes of inFlight that the answers stand for
+	end      *closing           // how the connection ends, decided once; nil: not yet
+	parting  *closing           // the client said its last word, and this is the end once nothing is in flight
+	leaving  *closing           // nothing more is published, and this is the end once nothing is in flight nor to be proved
+	awaiting bool               // leaving waits for proof of what was sent
+	patient  bool               // for as long as it takes
+	inFlight int                // bytes to be published, published and not acknowledged, or not yet answered
+	queue    []*message.Message // to be published, in order
+	active   bool               // a goroutine publishes
+	publish  context.Context    // of all publishing; nil: there was none
+	giveUp   context.CancelFunc // ends it
 }
 
-func newConn(e *Entrypoint, x *exchange.Exchange, b connectors.Backend) *conn {
-	return &conn{entrypoint: e, exchange: x, backend: b, wake: httpfront.NewWaker(), acked: httpfront.NewWaker()}
+// phase is where a connection stands in its life.
+type phase uint8
+
+const (
+	isOpen    phase = iota
+	isClosing       // our close frame is sent, the client's is awaited
+	isEnding        // our half is ended, the client's end is awaited
+)
+
+func newConn(ctx context.Context, e *Entrypoint, x *exchange.Exchange, b connectors.Backend) *conn {
+	return &conn{ctx: ctx, entrypoint: e, exchange: x, backend: b}
 }
 
 // subscribe says what the client gets. Its protocol is known by now.
@@ -57,38 +84,42 @@ func (c *conn) subscribe(sub connectors.Subscription) {
 	if c.window.counted && !c.framer.v1 {
 		c.window.number = firstProof()
 	}
-	c.feed = feed{sub: sub, framer: &c.framer, window: &c.window, level: c.exchange.QoS}
+	c.feed = newFeed(sub, &c.framer, &c.window, c.exchange.QoS)
+	c.subscribed = true
 }
 
 // maxWaiting bounds the answers to pings that wait to be written, in bytes. Beyond, only the newest is answered, which RFC
 // 6455 section 5.5.3 allows.
 const maxWaiting = 4 << 10
 
-// serve is the hijack handler; ctx is the API's. It reads until the client leaves or the connection is closed.
-func (c *conn) serve(ctx context.Context, nc net.Conn, head []byte) {
-	c.net = httpfront.NewConn(nc, c.entrypoint.times.write)
-	c.member.Attach(c.net)
-	c.lastRead.Store(time.Now().UnixNano())
-	stopWake := context.AfterFunc(ctx, c.wake.Wake)
+// kept bounds the memory for such answers that an idle connection keeps, in bytes.
+const kept = 512
 
-	publishing, stopPublishing := context.WithCancel(ctx)
-	alive, die := context.WithCancel(context.WithoutCancel(ctx))
-	written := make(chan struct{})
-	go func() { // ended by the decision how the connection ends, or by a failed write; waited for below
-		defer close(written)
-		defer stopPublishing()
-		defer die()
-		c.write(ctx, alive, head)
-	}()
-	r := newReader(heard{c}, c.entrypoint.maxFrame, c.framer.deflate != nil)
-	c.read(publishing, alive, r)
-	<-written
-	r.release()
-	c.linger()
+// serve is the hijack handler: it hands the connection to the event loop.
+func (c *conn) serve(nc net.Conn) {
+	var early []byte
+	c.nc, early = httpfront.TakeOver(nc)
+	c.parser = parser{maxMessage: c.entrypoint.maxFrame, inflate: c.framer.deflate != nil}
+	c.lastRead = time.Now()
+	c.member.Attach(&c.line)
+	c.entrypoint.loop.Add(&c.line, c.nc, c, eventloop.Options{WriteTimeout: c.entrypoint.times.write, Input: true, Early: early})
+}
 
-	stopWake()
-	lost := c.unsubscribe(ctx)
-	_ = c.net.Close()
+// Ended implements eventloop.Handler. What is left may wait for the broker, so it gets a goroutine, which the member
+// stands for.
+func (c *conn) Ended(err error) {
+	if err != nil {
+		c.decide(closing{code: codeAbnormal, err: err})
+	}
+	go c.finish(errors.Is(err, io.EOF))
+}
+
+// finish ends what belongs to the connection. patient: what the client sent before it left is still published.
+func (c *conn) finish(patient bool) {
+	c.parser.release()
+	c.endPublishing(patient)
+	lost := c.unsubscribe()
+	_ = c.nc.Close()
 	end := c.decided()
 	c.entrypoint.ended(c.exchange, end.code, lost, end.err)
 	c.exchange.End()
@@ -96,7 +127,7 @@ func (c *conn) serve(ctx context.Context, nc net.Conn, head []byte) {
 }
 
 // unsubscribe closes the subscription, with all that the client proved to the end, and returns how many messages are lost.
-func (c *conn) unsubscribe(ctx context.Context) (lost int) {
+func (c *conn) unsubscribe() (lost int) {
 	if c.feed.sub == nil {
 		return 0
 	}
@@ -104,86 +135,92 @@ func (c *conn) unsubscribe(ctx context.Context) (lost int) {
 	if c.exchange.QoS == qos.AtMostOnce { // under the other levels what was not written comes again, or is nobody's
 		lost = c.feed.unsent()
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.entrypoint.times.handshake)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), c.entrypoint.times.handshake)
 	defer cancel()
 	c.feed.sub.Close(ctx)
 	return lost
 }
 
-// heard is the connection's reading side: any byte is a sign of life, also in the middle of a frame that takes long.
-type heard struct{ *conn }
+// maxLinger bounds what a client may send after its last word, in bytes.
+const maxLinger = 1 << 20
 
-// Read implements io.Reader.
-func (h heard) Read(p []byte) (int, error) {
-	n, err := h.net.Read(p)
-	if n > 0 {
-		h.lastRead.Store(time.Now().UnixNano())
-	}
-	return n, err
-}
+var errTalks = errors.New("the client went on sending after the end")
 
-// read takes the client's frames until the connection ends.
-func (c *conn) read(publishing, alive context.Context, r *reader) {
-	var heard request // of a client that speaks sluice.v1
-	for {
-		op, payload, err := r.next()
-		if err == nil {
-			err = c.take(publishing, alive, &heard, op, payload)
+// Input implements eventloop.Handler.
+func (c *conn) Input(p []byte) (int, error) {
+	if len(p) == 0 {
+		c.halved = true
+		if !c.deaf {
+			return 0, io.EOF // the client left, and need not be told anything
 		}
-		var bad *closing
-		switch {
-		case err == nil && op == opClose:
-			c.settle(alive)
-			c.decide(parseClose(payload))
-			return
-		case err == nil:
-		case errors.As(err, &bad):
-			c.decide(*bad)
-			return
-		default:
-			c.net.Cut() // the client left; the writer need not try
-			c.decide(closing{code: codeAbnormal})
-			return
+		c.line.Wake()
+		return 0, nil
+	}
+	c.lastRead = time.Now() // any byte is a sign of life, also in the middle of a frame that takes long
+	taken := 0
+	for taken < len(p) && !c.deaf {
+		if c.full.Load() {
+			return taken, nil
+		}
+		n, op, payload, bad := c.parser.next(p[taken:])
+		taken += n
+		if bad == nil {
+			bad = c.take(op, payload)
+		}
+		c.parser.done()
+		if bad != nil {
+			c.part(*bad)
 		}
 	}
+	if c.deaf {
+		if c.passed += len(p) - taken; c.passed > maxLinger {
+			return 0, errTalks
+		}
+	}
+	return len(p), nil
 }
 
-// take does what a frame asks for. An error is a *closing.
-func (c *conn) take(publishing, alive context.Context, q *request, op opcode, payload []byte) error {
+// take does what a frame asks for. What it returns is the client's last word: a close frame, or a breach of the protocol.
+func (c *conn) take(op opcode, payload []byte) *closing {
 	switch op {
+	case opClose:
+		end := parseClose(payload)
+		return &end
 	case opPing:
 		c.pong(payload)
 	case opPong:
 		c.hearProof(payload)
 	case opText, opBinary:
-		c.busy.Store(true)
-		defer func() {
-			c.lastRead.Store(time.Now().UnixNano())
-			c.busy.Store(false)
-		}()
 		if !c.framer.v1 {
-			c.publishFrame(publishing, alive, op, payload)
+			c.publishFrame(op, payload)
 			return nil
 		}
 		if op == opBinary {
 			return &closing{code: codeUnsupported, reason: "sluice.v1 has no binary frames", fault: true}
 		}
-		if bad := c.hear(publishing, alive, q, payload); bad != nil {
-			return bad
-		}
+		return c.hear(payload)
 	}
 	return nil
 }
 
 // pong has a ping answered.
 func (c *conn) pong(payload []byte) {
-	c.mu.Lock()
 	if len(c.control) > maxWaiting {
 		c.control = c.control[:0]
 	}
 	c.control = appendControl(c.control, opPong, "", payload)
+	c.line.Wake()
+}
+
+// part takes the client's last word. It is answered once everything published is acknowledged, so that the answer tells the
+// truth about it.
+func (c *conn) part(end closing) {
+	c.deaf = true
+	c.mu.Lock()
+	c.parting = &end
+	c.endIfSettled()
 	c.mu.Unlock()
-	c.wake.Wake()
+	c.line.Wake()
 }
 
 // decide says how the connection ends; the first decision stands.
@@ -193,8 +230,7 @@ func (c *conn) decide(end closing) {
 		c.end = &end
 	}
 	c.mu.Unlock()
-	c.wake.Wake()
-	c.acked.Wake()
+	c.line.Wake()
 }
 
 func (c *conn) decided() closing {
@@ -206,14 +242,4 @@ func (c *conn) decided() closing {
 	return *c.end
 }
 
-// linger ends our half of the connection and waits a little for the client's half: closing while its bytes are
-// unread would reset the connection, and take our close frame back.
-func (c *conn) linger() {
-	if !c.net.CloseWrite() || c.net.SetReadDeadline(time.Now().Add(c.entrypoint.times.linger)) != nil {
-		return
-	}
-	_, _ = io.Copy(io.Discard, io.LimitReader(c.net, maxLinger))
-}
-
-// maxLinger bounds what a client may send after the end, in bytes.
-const maxLinger = 1 << 20
+var _ eventloop.Handler = (*conn)(nil)

@@ -10,24 +10,25 @@ import (
 	"github.com/sluice-gateway/sluice/qos/message"
 )
 
-// ServePipe serves one end of a pipe as a connection whose handshake is done, but for a last line end, and
-// returns the other end. done is closed when
-// everything about it has ended. sub nil: the client does not subscribe.
+// ServePipe serves one end of a pipe as a connection whose handshake is done, but for a last line end, and returns the other
+// end. done is closed when everything about it has ended. sub nil: the client does not subscribe.
 func ServePipe(ctx context.Context, e *Entrypoint, x *exchange.Exchange, b connectors.Backend, sub connectors.Subscription) (client net.Conn, done <-chan struct{}) {
 	client, server := net.Pipe()
-	c := newConn(e, x, b)
+	c := newConn(ctx, e, x, b)
+	c.head = []byte("\n") // the end of the handshake's answer
 	if sub != nil {
-		_, err := b.Subscribe(ctx, x, connectors.SubscribeOptions{Wake: c.wake.Wake})
+		_, err := b.Subscribe(ctx, x, connectors.SubscribeOptions{Wake: c.line.Wake})
 		if err != nil {
 			panic(err)
 		}
 		c.subscribe(sub)
 	}
-	c.member = e.Enter()
+	c.member = e.Enter(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		c.serve(ctx, server, []byte("\n")) // the end of the handshake's answer
+		c.serve(server)
+		e.Drain(context.WithoutCancel(ctx))
 	}()
 	return client, ended
 }

@@ -9,10 +9,33 @@ import (
 	"github.com/sluice-gateway/sluice/qos/message"
 )
 
-// framer writes what the client is sent, as frames of its protocol. The writer uses it.
+// framer writes what the client is sent, as frames of its protocol.
 type framer struct {
 	v1      bool     // the sub-protocol sluice.v1; else a message is a frame and a frame is a message
 	deflate *deflate // nil: not agreed
+}
+
+// Forms of frames that are the same for many clients: all that appendMessage depends on but the number in sluice.v1.
+type (
+	plainForm    struct{}
+	deflatedForm struct{ window int }
+)
+
+// shared returns the form of the frames that other clients get too, and what appends them; nil: none do.
+func (f *framer) shared() (form any, encode message.Encode) {
+	switch {
+	case f.v1:
+		return nil, nil
+	case f.deflate != nil:
+		return deflatedForm{f.deflate.window}, func(dst []byte, m *message.Message) []byte { return f.appendMessage(dst, m, 0) }
+	}
+	return plainForm{}, appendPlain
+}
+
+// appendPlain appends a message for clients without sub-protocol and compression.
+func appendPlain(dst []byte, m *message.Message) []byte {
+	f := framer{}
+	return f.appendMessage(dst, m, 0)
 }
 
 // appendMessage appends a message. number is for sluice.v1.

@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"compress/flate"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
+	"github.com/sluice-gateway/sluice/connectors/eventloop"
 	"github.com/sluice-gateway/sluice/qos"
 	"github.com/sluice-gateway/sluice/qos/message"
 	"github.com/sluice-gateway/sluice/test/fake"
@@ -42,26 +44,39 @@ func FuzzValidText(f *testing.F) {
 	})
 }
 
-// The reader never panics, never holds more than its limit, and gives only valid text.
-func FuzzReader(f *testing.F) {
-	f.Add([]byte("\x81\x81\x01\x02\x03\x04\x60"))
-	f.Add([]byte("\x01\x80\x00\x00\x00\x00\x89\x80\x00\x00\x00\x00\x80\x81\x00\x00\x00\x00a"))
-	f.Add([]byte("\x82\xfe\x00\x03\x00\x00\x00\x00abc\x88\x82\x00\x00\x00\x00\x03\xe8"))
-	f.Add([]byte("\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00"))
-	f.Fuzz(func(t *testing.T, input []byte) {
-		const most = 64
-		r := newReader(bytes.NewReader(input), most, false)
-		defer r.release()
-		for {
-			op, payload, err := r.next()
-			if err != nil {
-				var bad *closing
-				if errors.As(err, &bad) && !validCode(bad.code) {
-					t.Fatalf("code %d", bad.code)
-				}
-				return
+// The parser never panics, never holds more than its limit, gives only valid text, and gives the same however its input is cut.
+func FuzzParser(f *testing.F) {
+	f.Add([]byte("\x81\x81\x01\x02\x03\x04\x60"), uint8(1))
+	f.Add([]byte("\x01\x80\x00\x00\x00\x00\x89\x80\x00\x00\x00\x00\x80\x81\x00\x00\x00\x00a"), uint8(2))
+	f.Add([]byte("\x82\xfe\x00\x03\x00\x00\x00\x00abc\x88\x82\x00\x00\x00\x00\x03\xe8"), uint8(3))
+	f.Add([]byte("\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00"), uint8(5))
+	f.Add([]byte("\x89\x83\x01\x02\x03\x04abc\x01\x82\x00\x00\x00\x00a\xc3\x8a\x80\x00\x00\x00\x00\x80\x81\x00\x00\x00\x00\xa9"), uint8(1))
+	f.Add([]byte("\xc1\x87\x00\x00\x00\x00\xf2\x48\xcd\xc9\xc9\x07\x00\x81\x81\x00\x00\x00\x00b"), uint8(4))
+	f.Fuzz(func(t *testing.T, input []byte, step uint8) {
+		whole := parseAll(t, input, len(input)+1)
+		if cut := parseAll(t, input, 1+int(step)); !slices.Equal(whole, cut) {
+			t.Fatalf("in one piece %q, in pieces %q", whole, cut)
+		}
+	})
+}
+
+// parseAll parses input in pieces of so many bytes and returns what it holds.
+func parseAll(t *testing.T, input []byte, step int) (got []string) {
+	const most = 64
+	r := parser{maxMessage: most, inflate: true}
+	defer r.release()
+	for piece := range slices.Chunk(slices.Clone(input), step) { // which the parser changes
+		for len(piece) > 0 {
+			n, op, payload, bad := r.next(piece)
+			if n == 0 && bad == nil {
+				t.Fatal("nothing was taken")
 			}
+			piece = piece[n:]
 			switch {
+			case bad != nil && !validCode(bad.code):
+				t.Fatalf("code %d", bad.code)
+			case bad != nil:
+				return append(got, bad.reason)
 			case op == opText && !utf8.Valid(payload):
 				t.Fatalf("text %q", payload)
 			case op >= opClose && len(payload) > maxControl, op < opClose && len(payload) > most:
@@ -71,8 +86,16 @@ func FuzzReader(f *testing.F) {
 					t.Fatalf("answer %d to %q", end.code, payload)
 				}
 			}
+			if op != 0 {
+				got = append(got, fmt.Sprintf("%d %s", op, payload))
+			}
+			r.done()
 		}
-	})
+	}
+	if r.op == 0 && (r.message != nil || r.control != nil && !r.payload) {
+		t.Fatal("something is kept between messages")
+	}
+	return got
 }
 
 // What one side compresses the other expands to the same, for every window; and no input makes more than the limit of it.
@@ -187,11 +210,14 @@ func TestFeed_Allocations(t *testing.T) {
 		Headers: []message.Header{{Name: "a", Value: []byte("1")}, {Name: "b", Value: []byte("\xff")}}}
 	for name, fr := range map[string]*framer{"raw": {}, "v1": {v1: true}, "compressed": {deflate: &deflate{window: 15}},
 		"compressed for a small window": {deflate: &deflate{window: 10}}, "v1, compressed": {v1: true, deflate: &deflate{window: 15}}} {
-		buf := make([]byte, 0, 4<<10)
+		var o eventloop.Output
 		w := &window{counted: true, each: fr.v1}
-		fd := &feed{framer: fr, window: w, sub: fake.Endless(m), level: qos.AtLeastOnce}
+		fd := newFeed(fake.Endless(m), fr, w, qos.AtLeastOnce)
+		run := []message.Message{m}
 		n := testing.AllocsPerRun(1000, func() {
-			buf, _ = fd.frame(buf[:0], &m, false)
+			o.Reset(time.Time{})
+			fd.view = message.Alone(run)
+			fd.frame(&o, false)
 			number, _ := w.seal()
 			if fr.v1 {
 				number = w.number
@@ -222,57 +248,46 @@ func TestUnmask_AnyAlignment(t *testing.T) {
 	}
 }
 
-func TestReader_Allocations(t *testing.T) {
-	if fake.Race {
-		t.Skip("sync.Pool drops items under the race detector")
-	}
-	var input []byte
-	for range 1000 {
-		input = append(input, "\x81\x85\x01\x02\x03\x04iglmn"...)
-		input = append(input, "\x82\x81\x00\x00\x00\x00x"...)
-	}
-	src := bytes.NewReader(input)
-	r := newReader(src, 1<<10, false)
-	defer r.release()
-	n := testing.AllocsPerRun(900, func() {
-		for range 2 {
-			if _, _, err := r.next(); err != nil {
-				t.Fatal(err)
+// A frame that is whole in one piece is used where it lies.
+func TestParser_Allocations(t *testing.T) {
+	frames := []byte("\x81\x85\x01\x02\x03\x04iglmn\x82\x81\x00\x00\x00\x00x\x89\x81\x00\x00\x00\x00x")
+	r := parser{maxMessage: 1 << 10}
+	p := make([]byte, len(frames))
+	n := testing.AllocsPerRun(1000, func() {
+		copy(p, frames)
+		for rest := p; len(rest) > 0; {
+			n, op, _, bad := r.next(rest)
+			if op == 0 || bad != nil || r.message != nil {
+				t.Fatal(op, bad)
 			}
+			r.done()
+			rest = rest[n:]
 		}
 	})
-	if n > 0.1 {
-		t.Errorf("%.2f allocations per two frames", n)
+	if n > 0 {
+		t.Errorf("%v allocations per three frames", n)
 	}
 }
 
-func BenchmarkReader(b *testing.B) {
+func BenchmarkParser(b *testing.B) {
 	payload := bytes.Repeat([]byte("x"), 1024)
 	frame := append([]byte("\x82\xfe\x04\x00\x01\x02\x03\x04"), payload...)
-	src := &repeat{frame: frame}
-	r := newReader(src, 1<<20, false)
-	defer r.release()
-	b.SetBytes(int64(len(frame)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, _, err := r.next(); err != nil {
-			b.Fatal(err)
-		}
+	for name, piece := range map[string]int{"whole": len(frame), "in pieces": 300} {
+		b.Run(name, func(b *testing.B) {
+			r := parser{maxMessage: 1 << 20}
+			defer r.release()
+			b.SetBytes(int64(len(frame)))
+			b.ReportAllocs()
+			for b.Loop() {
+				for rest := range slices.Chunk(frame, piece) { // unmasked to something else each time
+					if frame[0] = 0x82; len(rest) > 0 {
+						if _, _, _, bad := r.next(rest); bad != nil {
+							b.Fatal(bad)
+						}
+						r.done()
+					}
+				}
+			}
+		})
 	}
-}
-
-// repeat is an endless sequence of one frame.
-type repeat struct {
-	frame []byte
-	at    int
-}
-
-func (r *repeat) Read(p []byte) (int, error) {
-	n := 0
-	for n < len(p) {
-		c := copy(p[n:], r.frame[r.at:])
-		n += c
-		r.at = (r.at + c) % len(r.frame)
-	}
-	return n, nil
 }

@@ -1,8 +1,8 @@
 package websocket
 
 import (
-	"context"
 	"strconv"
+	"sync"
 
 	"github.com/valyala/fasthttp"
 
@@ -10,12 +10,19 @@ import (
 	"github.com/sluice-gateway/sluice/qos/message"
 )
 
+// requests holds decoders, so that an idle connection keeps none.
+var requests = sync.Pool{New: func() any { return new(request) }}
+
 // hear does what one frame in sluice.v1 asks for.
-func (c *conn) hear(publishing, alive context.Context, q *request, frame []byte) *closing {
+func (c *conn) hear(frame []byte) *closing {
+	q := requests.Get().(*request)
+	defer func() {
+		q.trim()
+		requests.Put(q)
+	}()
 	if bad := q.decode(frame); bad != nil {
 		return bad
 	}
-	defer q.trim()
 	switch q.kind {
 	case kindAck:
 		if q.fields&fieldThrough != 0 {
@@ -26,9 +33,9 @@ func (c *conn) hear(publishing, alive context.Context, q *request, frame []byte)
 		if !c.window.grant(q.messages) {
 			return violation("/messages", "credit would exceed "+strconv.Itoa(maxCredit)+" messages")
 		}
-		c.wake.Wake()
+		c.line.Wake()
 	case kindPublish:
-		c.publishRequest(publishing, alive, q)
+		c.publishRequest(q)
 	}
 	return nil
 }
@@ -51,7 +58,7 @@ func (c *conn) hearThrough(number uint64) *closing {
 	if !c.window.through(number) {
 		return violation("/through", strconv.FormatUint(number, 10)+" was not sent yet")
 	}
-	c.wake.Wake()
+	c.line.Wake()
 	return nil
 }
 
@@ -68,25 +75,22 @@ func (c *conn) hearSeqs(seqs []uint64) *closing {
 			c.feed.sub.Acknowledge(&proved[len(proved)-1])
 		}
 	}
-	c.wake.Wake()
+	c.line.Wake()
 	return nil
 }
 
 // publishRequest publishes, and has the answer sent when the outcome is known.
-func (c *conn) publishRequest(publishing, alive context.Context, q *request) {
+func (c *conn) publishRequest(q *request) {
 	if !c.entrypoint.config.Publisher.Enabled {
-		c.refuse(alive, q.ref, &message.Failure{Status: fasthttp.StatusForbidden, Key: keyNotPublisher,
+		c.refuse(q.ref, &message.Failure{Status: fasthttp.StatusForbidden, Key: keyNotPublisher,
 			Message: "clients may not publish here (publisher.enabled)"})
 		return
 	}
-	size := len(q.content) + len(q.key) + perMessage + perAnswer
-	for i := range q.headers {
-		size += len(q.headers[i].name) + len(q.headers[i].value)
-	}
-	if !c.reserve(alive, size) {
-		c.refuse(alive, q.ref, httpfront.Stopping())
+	if !c.publishes() {
+		c.refuse(q.ref, httpfront.Stopping())
 		return
 	}
+	size := len(q.content) + len(q.key) + perMessage + perAnswer
 	m := message.Get()
 	if q.content != nil {
 		m.SetContent(q.content)
@@ -96,12 +100,10 @@ func (c *conn) publishRequest(publishing, alive context.Context, q *request) {
 	}
 	for i := range q.headers {
 		h := &q.headers[i]
+		size += len(h.name) + len(h.value)
 		m.Headers = append(m.Headers, message.Header{Name: string(h.name), Value: m.Copy(h.value)})
 	}
-	r := receipts.Get().(*receipt)
-	r.conn, r.size, r.ref = c, size, append(r.ref[:0], q.ref...)
-	m.SetAck(r)
-	c.backend.Publish(publishing, c.exchange, m)
+	c.enqueue(m, size, q.ref)
 }
 
 // perAnswer is what the answer to a publish may take while it waits to be written, in bytes, roughly.
@@ -109,18 +111,18 @@ const perAnswer = 512
 
 // refuse answers a publish that went nowhere. A connection that ends has room for a few of them only; what is not answered
 // is unknown to the client, as the documentation says.
-func (c *conn) refuse(alive context.Context, ref []byte, f *message.Failure) {
-	reserved := 0
-	if c.reserve(alive, perAnswer) {
-		reserved = perAnswer
-	}
+func (c *conn) refuse(ref []byte, f *message.Failure) {
 	c.mu.Lock()
-	if reserved > 0 || len(c.answers) < maxWaiting {
+	if open := c.leaving == nil && c.end == nil; open {
+		c.inFlight += perAnswer
+		c.answered += perAnswer
+		c.full.Store(c.inFlight >= maxInFlight)
+		c.answers = appendRefused(c.answers, ref, f)
+	} else if len(c.answers) < maxWaiting {
 		c.answers = appendRefused(c.answers, ref, f)
 	}
-	c.answered += reserved
 	c.mu.Unlock()
-	c.wake.Wake()
+	c.line.Wake()
 }
 
 // answers are framed without compression, from any goroutine.

@@ -22,6 +22,7 @@ func TestLost_IsCounted(t *testing.T) {
 			t.Parallel()
 			reader := metric.NewManualReader()
 			env := fake.Env()
+			env.Loop = fake.Loop(t, 0)
 			env.Meter = metric.NewMeterProvider(metric.WithReader(reader)).Meter("test")
 			e, err := websocket.New(nil, env)
 			if err != nil {

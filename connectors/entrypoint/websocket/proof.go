@@ -32,6 +32,6 @@ func (c *conn) hearProof(payload []byte) {
 	}
 	number, err := strconv.ParseUint(string(digits), 10, 64)
 	if err == nil && c.window.through(number) {
-		c.wake.Wake()
+		c.line.Wake()
 	}
 }

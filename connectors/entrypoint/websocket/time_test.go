@@ -26,7 +26,7 @@ type bubbled struct {
 func bubble(t *testing.T, level qos.Level, b *fake.Backend, sub *watched) *bubbled {
 	ctx, stop := context.WithCancelCause(t.Context())
 	x := &exchange.Exchange{API: &exchange.API{ID: "api"}, QoS: level}
-	client, done := websocket.ServePipe(ctx, build(t, ""), x, b, sub)
+	client, done := websocket.ServePipe(ctx, buildOn(t, "", 0), x, b, sub)
 	r := bufio.NewReader(client)
 	if _, err := r.Discard(1); err != nil {
 		t.Fatal(err)

@@ -3,6 +3,8 @@ package websocket
 import (
 	"errors"
 	"time"
+
+	"github.com/sluice-gateway/sluice/connectors/eventloop"
 )
 
 var (
@@ -10,14 +12,29 @@ var (
 	errUnproved = errors.New("the client did not answer a ping that asks for proof of what it was sent")
 )
 
-// look does what is due when nothing is to be sent, and tells when to look again. An error: the client is to be cut off.
-func (c *conn) look(now time.Time) (next time.Duration, err error) {
-	if next, leaving := c.lookAtEnd(now); leaving {
-		return next, nil
+// look does what is due when nothing is to be sent, and says when to look again.
+func (c *conn) look(o *eventloop.Output) eventloop.State {
+	now := o.Now()
+	next, leaving, over := c.lookAtEnd(now)
+	if over {
+		return eventloop.More
 	}
-	t := c.entrypoint.times
-	if c.busy.Load() { // it is we who do not read
-		c.asked = time.Time{}
+	if !leaving {
+		var err error
+		if next, err = c.lookAtClient(o); err != nil {
+			c.decide(closing{code: codeAbnormal, err: err})
+			return eventloop.Close
+		}
+	}
+	o.Due(now.Add(next))
+	return eventloop.Idle
+}
+
+// lookAtClient tells when to look again whether the client is still there. An error: it is to be cut off.
+func (c *conn) lookAtClient(o *eventloop.Output) (next time.Duration, err error) {
+	t, now := c.entrypoint.times, o.Now()
+	if c.full.Load() { // it is we who do not read
+		c.asked, c.lastRead = time.Time{}, now
 		c.window.touch(now)
 		return min(t.pingEvery, t.proof), nil
 	}
@@ -29,15 +46,14 @@ func (c *conn) look(now time.Time) (next time.Duration, err error) {
 			return due.Sub(now), nil
 		}
 	}
-	return c.probe(now)
+	return c.probe(o)
 }
 
 // probe tells how long the client may stay silent from now on, asking it for a sign of life where it has been silent for
 // long.
-func (c *conn) probe(now time.Time) (next time.Duration, err error) {
-	t := c.entrypoint.times
-	last := time.Unix(0, c.lastRead.Load())
-	if !c.asked.IsZero() && !last.After(c.asked) {
+func (c *conn) probe(o *eventloop.Output) (next time.Duration, err error) {
+	t, now := c.entrypoint.times, o.Now()
+	if !c.asked.IsZero() && !c.lastRead.After(c.asked) {
 		rest := t.pongWait + c.window.carriage() - now.Sub(c.asked)
 		if rest <= 0 {
 			return 0, errSilent
@@ -45,24 +61,25 @@ func (c *conn) probe(now time.Time) (next time.Duration, err error) {
 		return rest, nil
 	}
 	c.asked = time.Time{}
-	if silent := now.Sub(last); silent < t.pingEvery {
+	if silent := now.Sub(c.lastRead); silent < t.pingEvery {
 		return t.pingEvery - silent, nil
 	}
 	c.asked = now
-	c.mu.Lock()
-	c.control = appendControl(c.control, opPing, "", "")
-	c.mu.Unlock()
-	c.wake.Wake()
+	o.Commit(appendControl(o.Buffer(), opPing, "", ""))
 	return t.pongWait, nil
 }
 
-// lookAtEnd bounds what a connection that ends waits for; false: it does not end, or has all the time to.
-func (c *conn) lookAtEnd(now time.Time) (next time.Duration, leaving bool) {
+// lookAtEnd bounds what a connection that ends waits for. leaving is false where it does not end, or has all the time to;
+// over: its end is decided.
+func (c *conn) lookAtEnd(now time.Time) (next time.Duration, leaving, over bool) {
 	t := c.entrypoint.times
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.leaving == nil || c.end != nil || c.patient && c.inFlight == 0 {
-		return 0, c.end != nil
+	if c.end != nil {
+		return 0, true, true
+	}
+	if c.parting == nil && (c.leaving == nil || c.patient && c.inFlight == 0) {
+		return 0, false, false
 	}
 	if c.left.IsZero() {
 		c.left = now
@@ -79,10 +96,7 @@ func (c *conn) lookAtEnd(now time.Time) (next time.Duration, leaving bool) {
 	}
 	if next <= 0 && c.inFlight > 0 && c.end == nil {
 		c.end = &unsettled
+		c.abandon()
 	}
-	if c.end != nil {
-		c.wake.Wake()
-		c.acked.Wake()
-	}
-	return max(next, 0), true
+	return max(next, 0), true, c.end != nil
 }

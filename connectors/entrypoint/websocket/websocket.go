@@ -1,10 +1,10 @@
 // Package websocket is the entrypoint "websocket" (spec 2.4): frames of a client become messages, messages become frames.
 //
-// Each connection has two goroutines, since its directions are independent: Publish and the subscription's Poll run at the
-// same time. fasthttp's, for the hijacked connection, reads and publishes; one of ours does every write; the first waits
-// for the second, and the entrypoint's Group for the first. Frames are read and written here rather than by a library: text
-// is checked as it arrives (RFC 6455 section 8.1), many frames go out in one write, and the bytes of a frame can be shared
-// by all subscribers. The tests use fasthttp/websocket as the other side.
+// The worker's event loop reads and writes the connections, so an idle one costs no goroutine; publishing, which can block, has
+// one while there is something to publish, and what comes meanwhile waits, bounded in bytes, in the connection and then in
+// the network. The entrypoint's Group waits for all of it. Frames are read and written here rather than by a library: text is
+// checked as it arrives (RFC 6455 section 8.1), many frames go out in one write, and a message is framed once for all
+// subscribers without a sub-protocol. The tests use fasthttp/websocket as the other side.
 //
 // What is carried how, to a client that offers no sub-protocol:
 //   - A message is one frame: binary where its header Content-Type is application/octet-stream or its content is not
@@ -26,7 +26,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"net"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -35,6 +34,7 @@ import (
 	"go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/connectors/eventloop"
 	"github.com/sluice-gateway/sluice/connectors/httpfront"
 	"github.com/sluice-gateway/sluice/proto/apidef"
 	"github.com/sluice-gateway/sluice/qos/exchange"
@@ -84,6 +84,7 @@ type Entrypoint struct {
 	unsent   metric.Int64Counter
 	maxFrame int
 	times    times
+	loop     *eventloop.Loop
 }
 
 // times are how long the parts of a connection's life may take.
@@ -108,7 +109,7 @@ func New(cfg json.RawMessage, env connectors.Env) (*Entrypoint, error) {
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
-	e := &Entrypoint{config: c, log: env.Log, maxFrame: env.Limits.MaxFrame, times: defaultTimes}
+	e := &Entrypoint{config: c, log: env.Log, maxFrame: env.Limits.MaxFrame, times: defaultTimes, loop: env.Loop}
 	if e.maxFrame <= 0 {
 		e.maxFrame = connectors.DefaultLimits.MaxFrame
 	}
@@ -149,7 +150,7 @@ func (e *Entrypoint) Handle(ctx context.Context, x *exchange.Exchange, b connect
 		httpfront.WriteFailure(fctx, failure)
 		return
 	}
-	c := newConn(e, x, b)
+	c := newConn(ctx, e, x, b)
 	c.framer.v1 = offersSubprotocol(fctx)
 	if failure := c.grantFirst(fctx.QueryArgs().Peek("credit")); failure != nil {
 		httpfront.WriteFailure(fctx, failure)
@@ -159,18 +160,18 @@ func (e *Entrypoint) Handle(ctx context.Context, x *exchange.Exchange, b connect
 		c.framer.deflate = acceptDeflate(fctx)
 	}
 	if e.config.Subscriber.Enabled {
-		sub, err := b.Subscribe(ctx, x, connectors.SubscribeOptions{Cursor: string(fctx.QueryArgs().Peek("from")), Wake: c.wake.Wake})
+		sub, err := b.Subscribe(ctx, x, connectors.SubscribeOptions{Cursor: string(fctx.QueryArgs().Peek("from")), Wake: c.line.Wake})
 		if err != nil {
 			httpfront.WriteFailure(fctx, httpfront.AsFailure(err))
 			return
 		}
 		c.subscribe(sub)
 	}
-	head := switchProtocols(fctx, key, &c.framer)
-	c.member = e.Enter()
+	c.head = switchProtocols(fctx, key, &c.framer)
+	c.member = e.Enter(ctx)
 	x.Detach()
 	fctx.HijackSetNoResponse(true) // see the sse entrypoint
-	fctx.Hijack(func(nc net.Conn) { c.serve(ctx, nc, head) })
+	fctx.Hijack(c.serve)
 }
 
 // ended counts a connection and tells the log of one that failed for a reason on our side. lost is how many messages nobody

@@ -1,7 +1,6 @@
 package websocket
 
 import (
-	"sync"
 	"time"
 
 	"github.com/sluice-gateway/sluice/qos/message"
@@ -19,12 +18,9 @@ const (
 // to answer a ping grows with what lies before the ping.
 const slowest = 16 << 10
 
-// window is what the client was sent and has not proved to have, and how much more it wants. The writer adds to it and takes
-// out what is proved; the reader hears of proofs and credit. It keeps where messages lie, not the messages, which would
-// keep far more memory alive than their own.
+// window is what the client was sent and has not proved to have, and how much more it wants. It keeps where messages
+// lie, not the messages, which would keep far more memory alive than their own.
 type window struct {
-	mu sync.Mutex
-	// guards the following
 	counted  bool      // the level asks for proof: only then is anything remembered
 	each     bool      // the client proves message by message; else write by write
 	sent     []sent    // oldest first, from head on
@@ -51,8 +47,6 @@ type sent struct {
 
 // room tells how many messages may be sent now.
 func (w *window) room() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	room := maxUnproven
 	if w.limited {
 		room = w.credit
@@ -68,8 +62,6 @@ func (w *window) room() int {
 
 // add notes that m is being sent and returns its number; false: too many bytes are unproved, and it may not be sent unless it must.
 func (w *window) add(m *message.Message, must bool) (uint64, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	if w.counted && !must && w.bytes >= maxUnprovenBytes {
 		return 0, false
 	}
@@ -99,6 +91,31 @@ func (w *window) add(m *message.Message, must bool) (uint64, bool) {
 	return w.number, true
 }
 
+// fits returns how many of the first messages may be sent together now; must: all.
+func (w *window) fits(messages []message.Message, must bool) int {
+	if must || !w.counted {
+		return len(messages)
+	}
+	bytes := w.bytes
+	for i := range messages {
+		if bytes >= maxUnprovenBytes {
+			return i
+		}
+		bytes += len(messages[i].Content) + perMessage
+	}
+	return len(messages)
+}
+
+// addAll notes that messages are being sent which fitted.
+func (w *window) addAll(messages []message.Message) {
+	if !w.counted && !w.limited {
+		return // nothing counts them, and who numbers them does not share them
+	}
+	for i := range messages {
+		w.add(&messages[i], true)
+	}
+}
+
 func (w *window) push(s sent) {
 	if len(w.sent) == cap(w.sent) && w.head > 0 {
 		n := copy(w.sent, w.sent[w.head:])
@@ -110,8 +127,6 @@ func (w *window) push(s sent) {
 
 // seal ends a write: a proof of the number that it returns proves everything in it. False: there is nothing in it to prove.
 func (w *window) seal() (uint64, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	was := w.open
 	w.open = false
 	return w.number, was
@@ -119,8 +134,6 @@ func (w *window) seal() (uint64, bool) {
 
 // through notes the proof that the client has everything up to number; false: that was not sent.
 func (w *window) through(number uint64) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	if number > w.number {
 		return false
 	}
@@ -130,8 +143,6 @@ func (w *window) through(number uint64) bool {
 
 // one notes the proof of one message, and describes it in m where it was not proved before. known is false where it was not sent.
 func (w *window) one(number uint64, m *message.Message) (news, known bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	if number == 0 || number > w.number {
 		return false, false
 	}
@@ -149,8 +160,6 @@ func (w *window) one(number uint64, m *message.Message) (news, known bool) {
 
 // take removes what is proved from the front, and returns where the last message that a proof covered lies; nil: nothing new.
 func (w *window) take() *message.Message {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	var last *sent
 	first := w.number - uint64(len(w.sent)-w.head) + 1 // number of the oldest
 	for ; w.head < len(w.sent); w.head++ {
@@ -191,12 +200,10 @@ func (w *window) rewind() {
 }
 
 // keptEntries is how many entries an idle connection keeps room for.
-const keptEntries = 64
+const keptEntries = 8
 
 // grant adds credit; false: more than there may be.
 func (w *window) grant(messages uint64) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	if messages > uint64(maxCredit-w.credit) {
 		return false
 	}
@@ -207,15 +214,11 @@ func (w *window) grant(messages uint64) bool {
 
 // empty tells whether everything sent is proved.
 func (w *window) empty() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	return w.head == len(w.sent)
 }
 
 // due returns when the oldest unproved write must be proved, given the time for one that the network carries at once.
 func (w *window) due(wait time.Duration) (time.Time, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	if w.head == len(w.sent) {
 		return time.Time{}, false
 	}
@@ -224,14 +227,10 @@ func (w *window) due(wait time.Duration) (time.Time, bool) {
 
 // touch starts the time for the next proof anew.
 func (w *window) touch(now time.Time) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.progress = now
 }
 
 // carriage is the time that the network may take for what is not proved.
 func (w *window) carriage() time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	return time.Duration(w.bytes) * time.Second / slowest
 }

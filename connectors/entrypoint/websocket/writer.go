@@ -1,93 +1,120 @@
 package websocket
 
 import (
-	"context"
 	"time"
 	"unicode/utf8"
 
+	"github.com/sluice-gateway/sluice/connectors/eventloop"
 	"github.com/sluice-gateway/sluice/connectors/httpfront"
 	"github.com/sluice-gateway/sluice/qos/message"
 )
 
-// write does every write of the connection until its end is decided or a write fails. ctx is the API's, alive the
-// connection's.
-func (c *conn) write(ctx, alive context.Context, head []byte) {
-	if _, err := c.net.Write(head); err != nil {
-		c.abandon(err)
-		return
+// Next implements eventloop.Handler.
+func (c *conn) Next(o *eventloop.Output) eventloop.State {
+	if c.head != nil {
+		o.Commit(append(o.Buffer(), c.head...))
+		c.head = nil
 	}
-	timer := time.NewTimer(c.entrypoint.times.pingEvery)
-	defer timer.Stop()
-	subscribed := c.feed.sub != nil
-	for {
-		state, over, err := c.send(ctx, subscribed)
-		if err != nil {
-			c.abandon(err)
-			return
-		}
-		if over {
-			c.awaitClose()
-			return
-		}
-		switch state {
-		case feedMore:
-			continue
-		case feedEnded, feedLeft, feedFailed:
-			subscribed = false
-			continue
-		}
-		next, err := c.look(time.Now())
-		if err != nil {
-			c.abandon(err)
-			return
-		}
-		timer.Reset(next)
-		c.wake.Wait(alive, timer)
+	switch c.phase {
+	case isClosing:
+		return c.awaitClose(o)
+	case isEnding:
+		return c.linger(o)
 	}
+	return c.send(o)
 }
 
-// send writes what waits: answers, then messages, then the close frame. over: that was written.
-func (c *conn) send(ctx context.Context, subscribed bool) (state feedState, over bool, err error) {
-	b := httpfront.GetBuffer()
-	defer httpfront.PutBuffer(b)
+// Written implements eventloop.Handler.
+func (c *conn) Written() { c.feed.written() }
+
+// send adds what waits: answers, then messages, then the close frame.
+func (c *conn) send(o *eventloop.Output) eventloop.State {
 	if c.feed.sub != nil {
 		c.feed.prove()
 	}
-	var end *closing
-	*b, end = c.takeControl(*b)
+	end, state := c.takeControl(o), feedIdle
 	switch {
 	case end != nil && !end.fault:
-	case subscribed: // also once more before a client is told of its fault: what it said before may have been answered
-		*b, state = c.sendMessages(ctx, *b)
-	case ctx.Err() != nil:
-		c.leave(c.goodbye(httpfront.StopReason(ctx), nil), false)
+	case c.subscribed: // also once more before a client is told of its fault: what it said before may have been answered
+		state = c.sendMessages(o)
+	case c.ctx.Err() != nil:
+		c.leave(c.goodbye(httpfront.StopReason(c.ctx), nil), false)
 	}
-	if end != nil && end.code != codeAbnormal {
-		if end.fault || end.code == codeServerError {
-			*b = c.framer.appendError(*b, end.faultKey(), end.detail(), c.feed.cursor())
-		}
-		*b = appendClose(*b, end.code, end.reason)
+	if end != nil {
+		return c.sendClose(o, end)
 	}
-	if len(*b) == 0 {
-		return state, end != nil, nil
+	switch state {
+	case feedMore:
+		return eventloop.More
+	case feedEnded, feedLeft, feedFailed:
+		c.subscribed = false
+		return eventloop.More
 	}
-	if _, err := c.net.Write(*b); err != nil {
-		return state, false, err
-	}
-	c.feed.written()
-	return state, end != nil, nil
+	return c.look(o)
 }
 
-// sendMessages appends messages, what asks the client for proof of them, and what follows from the stream's end.
-func (c *conn) sendMessages(ctx context.Context, dst []byte) ([]byte, feedState) {
-	dst, state, reason := c.feed.fill(ctx, dst)
+// sendClose adds the close frame and what explains it.
+func (c *conn) sendClose(o *eventloop.Output, end *closing) eventloop.State {
+	if end.code == codeAbnormal {
+		return eventloop.Close
+	}
+	b := o.Buffer()
+	if end.fault || end.code == codeServerError {
+		b = c.framer.appendError(b, end.faultKey(), end.detail(), c.feed.cursor())
+	}
+	o.Commit(appendClose(b, end.code, end.reason))
+	c.phase = isClosing
+	return eventloop.More
+}
+
+// awaitClose gives the client some time to answer our close frame, which is written.
+func (c *conn) awaitClose(o *eventloop.Output) eventloop.State {
+	if c.deaf {
+		return c.endHalf(o)
+	}
+	if c.until.IsZero() {
+		c.until = o.Now().Add(c.entrypoint.times.handshake)
+	}
+	return wait(o, c.until)
+}
+
+// endHalf ends our half of the connection, if that can be done, to wait a little for the client's: closing while its bytes are
+// unread would reset the connection, and take our close frame back.
+func (c *conn) endHalf(o *eventloop.Output) eventloop.State {
+	half, ok := c.nc.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return eventloop.Close
+	}
+	c.phase, c.until = isEnding, o.Now().Add(c.entrypoint.times.linger)
+	return c.linger(o)
+}
+
+func (c *conn) linger(o *eventloop.Output) eventloop.State {
+	if c.halved {
+		return eventloop.Close
+	}
+	return wait(o, c.until)
+}
+
+// wait goes on idly, but for so long.
+func wait(o *eventloop.Output, until time.Time) eventloop.State {
+	if !o.Now().Before(until) {
+		return eventloop.Close
+	}
+	o.Due(until)
+	return eventloop.Idle
+}
+
+// sendMessages adds messages, what asks the client for proof of them, and what follows from the stream's end.
+func (c *conn) sendMessages(o *eventloop.Output) feedState {
+	state, reason := c.feed.fill(c.ctx, o)
 	if number, any := c.window.seal(); any {
-		dst = appendProof(dst, number)
+		o.Commit(appendProof(o.Buffer(), number))
 	}
 	switch state {
 	case feedLeft:
 		cursor := c.feed.cursor()
-		dst = c.framer.appendGoAway(dst, reason, cursor)
+		o.Commit(c.framer.appendGoAway(o.Buffer(), reason, cursor))
 		c.leave(c.goodbye(reason, cursor), false)
 	case feedFailed:
 		f := c.feed.failure
@@ -97,7 +124,7 @@ func (c *conn) sendMessages(ctx context.Context, dst []byte) ([]byte, feedState)
 			c.leave(closing{code: codeNormal, reason: reasonBye}, true)
 		}
 	}
-	return dst, state
+	return state
 }
 
 // goodbye is the end of the connection of an API that stops. In sluice.v1 its reason also says where to go on, if that fits.
@@ -115,35 +142,33 @@ func (c *conn) goodbye(reason message.Reason, cursor []byte) closing {
 // fromPrefix precedes the cursor in the reason of a close frame.
 const fromPrefix = "; from="
 
-// takeControl moves the waiting control frames and answers to dst and returns the decision how the connection ends, if there
-// is one by now.
-func (c *conn) takeControl(dst []byte) ([]byte, *closing) {
+// takeControl adds the waiting pongs and answers and returns the decision how the connection ends, if there is one by now.
+func (c *conn) takeControl(o *eventloop.Output) *closing {
+	o.Commit(append(o.Buffer(), c.control...))
+	if c.control = c.control[:0]; cap(c.control) > kept {
+		c.control = nil
+	}
 	c.mu.Lock()
-	dst = append(dst, c.control...)
-	c.control = c.control[:0]
-	freed := c.answered > 0
-	if dst = append(dst, c.answers...); cap(c.answers) > maxWaiting {
+	defer c.mu.Unlock()
+	o.Commit(append(o.Buffer(), c.answers...))
+	if c.answers = c.answers[:0]; cap(c.answers) > kept {
 		c.answers = nil
 	}
-	c.answers = c.answers[:0]
 	c.inFlight -= c.answered
 	c.answered = 0
+	c.resume()
 	if c.awaiting && c.window.empty() {
 		c.awaiting = false
 	}
 	c.endIfSettled()
-	end := c.end
-	c.mu.Unlock()
-	if freed {
-		c.acked.Wake()
-	}
-	return dst, end
+	return c.end
 }
 
 // leave begins the end of the connection: nothing more is published, and the close frame waits for the acknowledgements of
-// what was, and for the client's proof of what it was sent; patient: as long as it takes. The writer calls it.
+// what was, and for the client's proof of what it was sent; patient: as long as it takes.
 func (c *conn) leave(end closing, patient bool) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.leaving == nil {
 		c.leaving = &end
 		c.awaiting, c.patient = !c.window.empty(), patient
@@ -151,24 +176,15 @@ func (c *conn) leave(end closing, patient bool) {
 		c.patient = false
 	}
 	c.endIfSettled()
-	c.mu.Unlock()
-	c.acked.Wake()
 }
 
 // endIfSettled makes what the connection leaves with its end, once nothing is waited for. Called with mu held.
 func (c *conn) endIfSettled() {
-	if c.leaving != nil && c.end == nil && c.inFlight == 0 && !c.awaiting {
+	switch {
+	case c.end != nil || c.inFlight > 0:
+	case c.parting != nil:
+		c.end = c.parting
+	case c.leaving != nil && !c.awaiting:
 		c.end = c.leaving
 	}
-}
-
-// abandon ends a connection that takes nothing more.
-func (c *conn) abandon(err error) {
-	c.decide(closing{code: codeAbnormal, err: err})
-	c.net.Cut()
-}
-
-// awaitClose gives the client some time to answer our close frame; the reader waits for it.
-func (c *conn) awaitClose() {
-	_ = c.net.SetReadDeadline(time.Now().Add(c.entrypoint.times.handshake))
 }
