@@ -247,7 +247,7 @@ func (s *server) Written() {
 }
 
 // Input implements eventloop.Handler.
-func (s *server) Input([]byte) error { return nil }
+func (s *server) Input(p []byte) (int, error) { return len(p), nil }
 
 // Ended implements eventloop.Handler. A worker that died does nothing any more; what it wrote may arrive or not.
 func (s *server) Ended(error) {
