@@ -270,7 +270,9 @@ func (s *session) finish(fail *message.Failure) {
 	s.wakeAll()
 }
 
-// join waits until the broker has granted the subscription and makes m a member.
+// join waits until the broker has granted the subscription and makes m a member. What a session brings before it answers
+// shows that it had the subscription; and where there is more than may be held, the answer is not read until somebody takes
+// some of it.
 func (s *session) join(ctx context.Context, m *member) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, joinTimeout, errTimeout)
 	defer cancel()
@@ -280,7 +282,7 @@ func (s *session) join(ctx context.Context, m *member) error {
 		if fail := s.fatal.Load(); fail != nil {
 			return fail
 		}
-		if s.have >= 0 && s.linked {
+		if s.linked && (s.have >= 0 || s.ready.n > 0) {
 			s.members[m] = struct{}{}
 			return nil
 		}

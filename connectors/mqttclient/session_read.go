@@ -134,6 +134,9 @@ func (s *session) show() {
 	if s.ready.n == 0 {
 		return
 	}
+	if s.have < 0 {
+		s.change()
+	}
 	if !s.first {
 		s.wakeAll()
 	} else if s.demand > 0 { // else nobody has asked

@@ -482,6 +482,32 @@ func TestReal_SessionSlowIsBounded(t *testing.T) {
 	})
 }
 
+// TestReal_SessionComesBackToMuch: what waits in the session is more than may be held, and the broker sends it before it answers
+// the SUBSCRIBE.
+func TestReal_SessionComesBackToMuch(t *testing.T) {
+	versions(t, func(t *testing.T, v Version) {
+		for _, q := range counted {
+			b := brokers.StartMosquitto(t, quick)
+			p := newPeer(t, b.Addr())
+			const n = 1000
+			limits := connectors.Limits{RingBytes: 1 << 20}
+			subscribe(t, runVersion(t, v, config(b.Addr(), "t", ""), limits), named(q, "client")).end()
+			body := strings.Repeat("x", 1000)
+			for i := range n {
+				p.put("t", fmt.Sprintf("%d %s", i, body), 1, false)
+			}
+			c := subscribe(t, runVersion(t, v, config(b.Addr(), "t", ""), limits), named(q, "client"))
+			for i := range n {
+				m := c.message(message.Data)
+				if !strings.HasPrefix(string(m.Content), fmt.Sprint(i, " ")) {
+					t.Fatalf("%s: got %.10s, want %d", q, m.Content, i)
+				}
+				c.s.DeliveredThrough(&m)
+			}
+		}
+	})
+}
+
 // TestReal_SessionOfNobodyEnds: a client without a name leaves no session behind.
 func TestReal_SessionOfNobodyEnds(t *testing.T) {
 	versions(t, func(t *testing.T, v Version) {

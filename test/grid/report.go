@@ -34,7 +34,8 @@ about the promises of the level:
 - ` + "`at-most-once`" + `: the same as ` + "`none`" + `, and nothing twice.
 - ` + "`at-least-once`" + `: the same as ` + "`none`" + `, and nothing lost; no checkpoint above a proof of receipt that the client sees.
 
-A webhook's receiver is called for several keys at a time, so that its order is that of the keys. A worker that dies under ` + "`none`" + `
+A webhook's receiver is called for several keys at a time, so that its order is that of the keys; messages of MQTT have no keys, and so
+no order. A worker that dies under ` + "`none`" + `
 or ` + "`at-most-once`" + ` takes along what it had, and leaves nobody to tell the receiver.
 
 A *client* gives an identifier. At the levels that count, what was saved under it says where it resumes, and an ` + "`anonymous`" + ` one of

@@ -225,7 +225,11 @@ func (r *run) open(ctx context.Context) error {
 	r.clients.Go(func() { r.failed <- s.live(clients, entrypoints[r.cell.Entrypoint].subscribe(r.cell), 0) })
 	if r.watched {
 		r.clients.Go(func() {
-			r.note(r.topic.watch(clients, func(at judge.Cursor) { r.record.tell(s.as, judge.Event{Kind: judge.Checkpointed, Cursor: at}) }))
+			r.note(r.topic.watch(clients, func(at judge.Cursor) {
+				if r.record.began(s.as.self.Subscriber) { // before, there is only where it begins
+					r.record.tell(s.as, judge.Event{Kind: judge.Checkpointed, Cursor: at})
+				}
+			}))
 		})
 	}
 	err := r.await(ctx, stallWithin, func() bool { return len(r.failed) > 0 || r.record.began(s.as.self.Subscriber) })
@@ -251,11 +255,15 @@ func (r *run) session(name string) *session {
 	return s
 }
 
-// pushed are the promises to a webhook's receiver, which is called beside itself: the order is that of the keys. Where a
+// pushed are the promises to a webhook's receiver, which is called beside itself: the order is that of the keys, which MQTT has
+// none of. Where a
 // worker dies and the level repeats nothing, nobody is left to tell what it took along; a receiver has no connection that
 // breaks.
 func (r *run) pushed(rules judge.Rules) judge.Rules {
 	rules &^= judge.OrderPerPartition
+	if strings.HasPrefix(r.cell.Endpoint, "mqtt") {
+		rules &^= judge.OrderPerKey
+	}
 	if r.fault.Name == "kill-worker" && r.cell.level() != qos.AtLeastOnce && r.cell.level() != qos.Auto {
 		rules &^= judge.SilentGap
 	}

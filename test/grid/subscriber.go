@@ -40,6 +40,7 @@ type session struct {
 	number   int64      // messages of this connection
 	unproved []identity // read since it last proved receipt
 	leave    int        // it goes to the other worker after so many messages; 0: it stays
+	stayed   int        // messages since it left; a page is a connection of its own
 	unbroken bool       // its connections are one (http-get)
 	open     bool
 	fatal    error // the program cannot go on
@@ -89,7 +90,8 @@ func (s *session) got(ctx context.Context, text, id string) error {
 	if s.run.slow.Load() && s.number%slowEvery == 0 {
 		pause(ctx, slowPause)
 	}
-	if s.leave > 0 && s.number >= int64(s.leave) && !s.run.settling.Load() {
+	if s.stayed++; s.leave > 0 && s.stayed >= s.leave && !s.run.settling.Load() {
+		s.stayed = 0
 		return errLeave
 	}
 	return ctx.Err()

@@ -22,12 +22,13 @@ import (
 type receiver struct {
 	ctx     context.Context // of the run; handlers end with it
 	session *session
+	pause   time.Duration // of a slow one, before each answer
 
 	mu    sync.Mutex // guards the following, and session
 	calls int
 }
 
-func newReceiver(Cell) subscriberDriver { return &receiver{} }
+func newReceiver(Cell) subscriberDriver { return &receiver{pause: receiverPause} }
 
 // Behaviour of slow receivers.
 const (
@@ -128,7 +129,7 @@ func (d *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	}
 	slow := d.session.run.slow.Load()
 	if slow {
-		pause(d.ctx, receiverPause)
+		pause(d.ctx, d.pause)
 	}
 	status := http.StatusNoContent
 	switch err := d.take(string(text), q.Header.Get("sluice-gap"), slow); {
