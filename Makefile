@@ -47,7 +47,7 @@ test-race: ## unit tests with the race detector
 # Under the race detector sync.Pool forgets at random, so allocations are counted without it.
 .PHONY: test-allocations
 test-allocations: ## what a message or a request may allocate
-	@$(GO) test -count=1 -run Alloc ./connectors/... ./dataplane/... ./qos/...
+	@$(GO) test -count=1 -run Alloc ./connectors/... ./dataplane/... ./policies/... ./qos/...
 
 # One package at a time: each runs brokers of its own. Never from the cache: the brokers are not in its key.
 .PHONY: test-e2e

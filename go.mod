@@ -4,6 +4,8 @@ go 1.26.0
 
 require (
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0 // latencies of the benchmarks without averaging the tail away
+	github.com/antchfx/xmlquery v1.5.2 // XML documents for #xpath and xmlContent
+	github.com/antchfx/xpath v1.3.9 // #xpath of the expression language
 	github.com/benbjohnson/immutable v0.4.0 // persistent maps: the state machine's snapshots share structure
 	github.com/bufbuild/protocompile v0.14.1 // parses .proto files, so that generating needs no protoc
 	github.com/danielgtaylor/huma/v2 v2.37.2 // OpenAPI 3.1 from the handlers' types
@@ -23,6 +25,7 @@ require (
 	github.com/nats-io/nats-server/v2 v2.15.2 // NATS embedded in the control plane
 	github.com/nats-io/nats.go v1.55.0 // transport of definitions and status
 	github.com/nats-io/nkeys v0.4.17 // who is who on NATS
+	github.com/ohler55/ojg v1.28.5 // #jsonPath of the expression language: filters, over documents that keep their order
 	github.com/pavlo-v-chernykh/keystore-go/v4 v4.5.0 // JKS key and trust stores, which the standard library does not read
 	github.com/prometheus/client_golang v1.24.1 // the metrics page
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // holds the definition's schema against its cases, in tests
@@ -68,6 +71,7 @@ require (
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/goccy/go-json v0.10.6 // indirect
+	github.com/golang/groupcache v0.0.0-20210331224755-41bb18bfe9da // indirect
 	github.com/google/go-tpm v0.9.8 // indirect
 	github.com/gorilla/websocket v1.5.3 // indirect
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.30.0 // indirect

@@ -3,7 +3,9 @@
 package exchange
 
 import (
+	"maps"
 	"net"
+	"slices"
 
 	"github.com/valyala/fasthttp"
 	"go.opentelemetry.io/otel/trace"
@@ -102,6 +104,22 @@ func (x *Exchange) builtin(name string) string {
 		return x.API.DeployedAt
 	}
 	return ""
+}
+
+// gatewayNames are the attributes that builtin knows.
+var gatewayNames = []string{"api", "api.deployed-at", "application", "client-identifier", "context-path", "environment", "organization",
+	"plan", "user-id"}
+
+// AttributeNames returns the names of all attributes that there are, without the optional prefix, in order.
+func (x *Exchange) AttributeNames() []string {
+	names := slices.Collect(maps.Keys(x.attributes))
+	for _, n := range gatewayNames {
+		if x.builtin(n) != "" {
+			names = append(names, n)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // SetAttribute sets a context attribute.

@@ -1,6 +1,7 @@
 package exchange_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/sluice-gateway/sluice/qos/exchange"
@@ -25,6 +26,16 @@ func TestExchange_AttributesOfTheGateway(t *testing.T) {
 	x.SetAttribute("plan", "other")
 	if got, _ := x.Attribute("gravitee.attribute.plan"); got != "other" {
 		t.Errorf("plan set anew: %v", got)
+	}
+}
+
+func TestExchange_AttributeNames(t *testing.T) {
+	t.Parallel()
+	x := &exchange.Exchange{API: &exchange.API{ID: "a"}, Plan: "p"}
+	x.SetAttribute("gravitee.attribute.kafka.topics", "t")
+	x.SetAttribute("plan", "other")
+	if got, want := x.AttributeNames(), []string{"api", "kafka.topics", "plan"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
 
