@@ -28,7 +28,7 @@ require (
 	github.com/ohler55/ojg v1.28.5 // #jsonPath of the expression language: filters, over documents that keep their order
 	github.com/pavlo-v-chernykh/keystore-go/v4 v4.5.0 // JKS key and trust stores, which the standard library does not read
 	github.com/prometheus/client_golang v1.24.1 // the metrics page
-	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // holds the definition's schema against its cases, in tests
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // json-validation; in tests it holds the definition's schema against its cases
 	github.com/spf13/cobra v1.10.2 // the command line, with completion
 	github.com/spf13/pflag v1.0.10 // cobra's flags
 	github.com/standard-webhooks/standard-webhooks/libraries v0.0.1 // the other side of webhook signatures, in tests: the standard's own library
@@ -50,6 +50,7 @@ require (
 	golang.org/x/net v0.60.0 // SOCKS5 for webhooks, and what HTTP headers may hold
 	golang.org/x/sync v0.24.0 // the bound in bytes of what the mqtt5 endpoint has taken for publishing
 	golang.org/x/sys v0.49.0 // what the kernel knows of a connection: how much its peer has acknowledged
+	golang.org/x/text v0.43.0 // texts of what does not fit a JSON Schema
 	google.golang.org/grpc v1.83.2 // the collector of the trace tests is served by it
 	google.golang.org/protobuf v1.36.12 // raft commands and NATS envelopes
 	gopkg.in/yaml.v3 v3.0.1 // definitions in YAML, with positions
@@ -113,7 +114,6 @@ require (
 	go.opentelemetry.io/otel/log v1.47.0 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/exp v0.0.0-20230626212559-97b1e661b5df // indirect
-	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20260928230214-8a89bd6388cc // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260928230214-8a89bd6388cc // indirect

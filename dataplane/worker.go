@@ -25,6 +25,7 @@ import (
 	"github.com/sluice-gateway/sluice/dataplane/meter"
 	"github.com/sluice-gateway/sluice/dataplane/reactor"
 	"github.com/sluice-gateway/sluice/dataplane/server"
+	"github.com/sluice-gateway/sluice/policies"
 )
 
 // scope names the data plane's instruments and spans.
@@ -61,6 +62,7 @@ type Feed interface {
 type Deps struct {
 	Entrypoints connectors.Entrypoints
 	Endpoints   connectors.Endpoints
+	Policies    policies.Catalog
 	Gateway     []net.Listener // the gateway port; the worker closes them
 	Admin       net.Listener   // the technical API; nil: none
 	// Feed makes the feed once the worker can take updates; nil: none, Apply is called by somebody else.
@@ -110,7 +112,7 @@ func New(cfg Config, deps Deps) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	apis := flow.Config{Entrypoints: deps.Entrypoints, Endpoints: deps.Endpoints, Limits: cfg.Limits,
+	apis := flow.Config{Entrypoints: deps.Entrypoints, Endpoints: deps.Endpoints, Policies: deps.Policies, Limits: cfg.Limits,
 		Brokers: cfg.Brokers, WebhookAllow: cfg.WebhookAllow, Tags: cfg.Tags, Tenant: cfg.Tenant, Log: deps.Log, Meter: deps.Meter.Meter(scope), Counters: deps.Counters, Loop: loop}
 	cfg.Server.MaxBody, cfg.Server.WriteTimeout, cfg.Server.Grace = cfg.Limits.MaxBody, cfg.Limits.WriteTimeout, cfg.Limits.Drain
 	if deps.Tracer != nil {

@@ -52,6 +52,7 @@ func AppendFailure(dst []byte, f *message.Failure, asJSON bool) ([]byte, string)
 // WriteFailure answers the request with f (spec 5.7): JSON or text as the client accepts, and the connection is closed
 // unless the client is to blame.
 func WriteFailure(fctx *fasthttp.RequestCtx, f *message.Failure) {
+	fctx.SetUserValue(message.UserValue, f)
 	fctx.Response.ResetBody()
 	status := statusOf(f)
 	fctx.SetStatusCode(status)

@@ -33,6 +33,10 @@ type API struct {
 	log         *slog.Logger
 	limits      connectors.Limits
 	plan        string
+	plans       []string                   // those that are served, by id
+	engine      *engine                    // the flows
+	cors        *cors                      // nil: none
+	templates   map[string][]template      // by the key of failures
 	entrypoints []entrypoint               // in the order in which they are asked
 	drainers    bool                       // one of them is a drainer
 	push        map[string]*pushEntrypoint // those that serve push subscriptions, by type in lower case
@@ -108,6 +112,9 @@ func (a *API) Serve(x *exchange.Exchange) (outcome Outcome) {
 		}
 		a.release(counted)
 	}()
+	if a.cors != nil && a.cross(x) {
+		return Served
+	}
 	for i := range a.entrypoints {
 		e := &a.entrypoints[i]
 		if !e.Match(http) {
@@ -122,7 +129,13 @@ func (a *API) Serve(x *exchange.Exchange) (outcome Outcome) {
 		}
 		x.API, x.Entrypoint, x.QoS = a.Info, e.typ, e.level
 		x.Plan, x.Application = a.plan, anonymous
+		if !a.enter(e, x) {
+			return Served
+		}
 		e.Handle(e.context, x, e.backend)
+		if !x.Detached() {
+			a.leave(e, x)
+		}
 		return Served
 	}
 	return NoEntrypoint

@@ -24,6 +24,8 @@ type backend struct {
 	named       map[string]*route // those that the attribute request.endpoint can choose
 	deadLetters *pool             // nil: there are none
 	counters    *meter.Counters
+	guide       *guide // nil: no flow runs
+	streams     bool   // its connections outlive their handlers, so the head of an answer is all there is of it
 }
 
 // route is a way from one entrypoint to endpoints.
@@ -40,6 +42,9 @@ func (b *backend) Publish(ctx context.Context, x *exchange.Exchange, m *message.
 		return
 	}
 	b.counters.MessagesIn.Add(1)
+	if b.guide != nil && !b.admit(ctx, x, m) {
+		return
+	}
 	r, refusal := b.routeOf(x)
 	if refusal != nil {
 		m.Done(refusal)
@@ -92,7 +97,7 @@ func (b *backend) Subscribe(ctx context.Context, x *exchange.Exchange, o connect
 		b.api.release(&b.api.streams)
 		return nil, stopping()
 	}
-	inner, err := from.subscribe(ctx, x, o)
+	inner, err := b.open(ctx, x, from, o)
 	if err != nil {
 		b.api.release(&b.api.streams)
 		return nil, err

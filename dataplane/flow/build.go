@@ -16,6 +16,7 @@ import (
 	"github.com/sluice-gateway/sluice/connectors/eventloop"
 	"github.com/sluice-gateway/sluice/dataplane/meter"
 	"github.com/sluice-gateway/sluice/dataplane/table"
+	"github.com/sluice-gateway/sluice/policies"
 	"github.com/sluice-gateway/sluice/proto/apidef"
 	"github.com/sluice-gateway/sluice/qos/exchange"
 )
@@ -26,10 +27,13 @@ var ErrNotServed = errors.New("this kind is not served yet by this version")
 // Codes of the problems that only the data plane finds; the others are the definition's own (spec 8.2). They never
 // change meaning.
 const (
-	codePlan        = "plan.unsupported"             // a plan that this version cannot enforce
-	codeNoPlan      = "plan.missing"                 // nobody may call the API
-	codePolicy      = "flow.step.policy.unsupported" // a policy that this version cannot run
-	codeFlow        = "flow.execution.unsupported"
+	codePlan        = "plan.unsupported"         // a plan that this version cannot enforce
+	codeNoPlan      = "plan.missing"             // nobody may call the API
+	codePolicy      = "flow.step.policy.unknown" // no policy of this version
+	codePhase       = "flow.step.phase.invalid"  // a policy in a phase that it has not
+	codeExpression  = "flow.expression.invalid"  // an expression that does not parse
+	codeGroup       = "flow.step.sharedPolicyGroup.unsupported"
+	codeFailureMode = "flow.step.failureMode.invalid"
 	codeEntrypoint  = "listeners.entrypoints.type.unsupported"
 	codeEntrypoints = "listeners.entrypoints.missing"
 	codeQoS         = "listeners.entrypoints.qos.unsupported"
@@ -47,15 +51,18 @@ const (
 type Config struct {
 	Entrypoints connectors.Entrypoints
 	Endpoints   connectors.Endpoints
+	Policies    policies.Catalog // nil: no step can run
 	Limits      connectors.Limits
-	Brokers     map[string]string // see connectors.Env
-	Tags        []string          // the worker's sharding tags, which plans may be bound to; empty: every plan counts
-	Tenant      string            // the worker's tenant, which endpoints may be bound to; empty: every endpoint counts
-	Log         *slog.Logger
-	Meter       metric.Meter
-	Counters    *meter.Registry
-	Tracer      trace.Tracer    // nil: no spans
-	Loop        *eventloop.Loop // see connectors.Env
+	// Dictionaries are the environment's, for expressions; nil: none.
+	Dictionaries policies.Dictionaries
+	Brokers      map[string]string // see connectors.Env
+	Tags         []string          // the worker's sharding tags, which plans may be bound to; empty: every plan counts
+	Tenant       string            // the worker's tenant, which endpoints may be bound to; empty: every endpoint counts
+	Log          *slog.Logger
+	Meter        metric.Meter
+	Counters     *meter.Registry
+	Tracer       trace.Tracer    // nil: no spans
+	Loop         *eventloop.Loop // see connectors.Env
 	// WebhookAllow: see connectors.Env.
 	WebhookAllow []netip.Prefix
 }
@@ -112,8 +119,9 @@ func compile(cfg Config, d Deployment) (*builder, error) {
 		pushPlans:     map[string]bool{},
 		subscriptions: map[*subscription]struct{}{},
 	}
-	b.plans()
 	b.flows()
+	b.plans()
+	b.api.engine = b.engine
 	b.listeners()
 	b.unusedEndpoints()
 	b.ignored()
@@ -137,6 +145,7 @@ type builder struct {
 	api      *API
 	built    map[string]*member // endpoints in use, by their place in the definition; nil: it cannot be built
 	pools    map[int]*pool      // of groups in use; nil: cannot be built
+	engine   *engine
 	problems apidef.Problems
 }
 
@@ -159,16 +168,8 @@ func (b *builder) add(pointer string, ps apidef.Problems) {
 // ignored warns of what the definition asks for and this version does not do, where serving without it lets nobody in
 // who should stay out and loses no message.
 func (b *builder) ignored() {
-	for i, l := range b.def.Listeners {
-		if l.CORS != nil && l.CORS.Enabled {
-			b.warn(fmt.Sprintf("/listeners/%d/cors", i), "has no effect yet in this version")
-		}
-	}
 	if f := b.def.Failover; f != nil && f.Enabled {
 		b.warn("/failover", "has no effect yet in this version")
-	}
-	if len(b.def.ResponseTemplates) > 0 {
-		b.warn("/responseTemplates", "have no effect yet in this version")
 	}
 	if a := b.def.Analytics; a != nil && (a.Tracing != nil || len(a.Logging) > 0) {
 		b.warn("/analytics", "logging and tracing of one API have no effect yet in this version; tracing is switched for the worker")

@@ -16,6 +16,9 @@ func (b *builder) listeners() {
 		at := fmt.Sprintf("/listeners/%d", i)
 		if l.Type == apidef.ListenerHTTP {
 			b.routes(at, l)
+			if c := newCORS(l.CORS); c != nil {
+				b.api.cors = c
+			}
 		}
 		for j := range l.Entrypoints {
 			b.entrypoint(fmt.Sprintf("%s/entrypoints/%d", at, j), l.Type, &l.Entrypoints[j])
@@ -46,6 +49,7 @@ func (b *builder) entrypoint(at string, listener apidef.ListenerType, e *apidef.
 	if !b.connect(at, e.Type, typ.Modes, level, behind) {
 		return
 	}
+	behind.guide = b.engine.guide(e.Type, typ.Modes, counters, b.api.plans)
 	env := b.env(level, "entrypoint", e.Type)
 	if e.DLQ != nil {
 		behind.deadLetters = b.deadLetters(at+"/dlq", e, typ, level)
@@ -78,6 +82,7 @@ func (b *builder) offer(at string, typ connectors.EntrypointType, e entrypoint) 
 		return
 	}
 	e.drainer, _ = e.Entrypoint.(connectors.Drainer)
+	e.backend.streams = e.drainer != nil
 	b.api.drainers = b.api.drainers || e.drainer != nil
 	b.api.entrypoints = append(b.api.entrypoints, e)
 }

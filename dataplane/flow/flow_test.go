@@ -38,12 +38,18 @@ func TestNew_Refuses(t *testing.T) {
 		{"policy of the API", func(a *apidef.API) {
 			a.Flows = []apidef.Flow{{}, {Subscribe: []apidef.Step{{Policy: "message-filtering"}}}}
 		},
-			[]string{`/flows/1/subscribe/0/policy  policy "message-filtering" cannot run yet`}},
+			[]string{`/flows/1/subscribe/0/policy  policy "message-filtering" is not served by this version`}},
 		{"policy of a plan", func(a *apidef.API) {
 			a.Plans[0].Flows = []apidef.Flow{{Request: []apidef.Step{{Policy: "rate-limit"}}}}
 		},
-			[]string{`/plans/0/flows/0/request/0/policy  policy "rate-limit" cannot run yet`}},
-		{"match required", func(a *apidef.API) { a.FlowExecution = &apidef.FlowExecution{MatchRequired: true} }, []string{"/flowExecution/matchRequired"}},
+			[]string{`/plans/0/flows/0/request/0/policy  policy "rate-limit" is not served by this version`}},
+		{"match required", func(a *apidef.API) { a.FlowExecution = &apidef.FlowExecution{MatchRequired: true} }, nil},
+		{"shared policy group", func(a *apidef.API) {
+			a.Flows = []apidef.Flow{{Request: []apidef.Step{{SharedPolicyGroupRef: json.RawMessage(`{"name":"g"}`)}}}}
+		}, []string{"/flows/0/request/0/sharedPolicyGroupRef  shared policy groups are not served"}},
+		{"condition of a flow", func(a *apidef.API) {
+			a.Flows = []apidef.Flow{{Selectors: []apidef.Selector{{Type: "condition", Condition: "{#request.}"}}}}
+		}, []string{"/flows/0/selectors/0/condition  is no expression: at 1:"}},
 		{"no plan", func(a *apidef.API) { a.Plans = nil }, []string{"/plans  has no published plan"}},
 		{"staging plan only", func(a *apidef.API) { a.Plans[0].Status = apidef.PlanStaging }, []string{"/plans  has no published plan"}},
 		{"key plan only", func(a *apidef.API) { a.Plans[0].Security.Type = "api-key" }, []string{`/plans/0/security/type  plan "open": security "api-key" is not enforced yet`}},
@@ -147,14 +153,12 @@ func TestNew_FirstGroupThatFits(t *testing.T) {
 func TestNew_WarnsOfWhatHasNoEffect(t *testing.T) {
 	t.Parallel()
 	def := planetest.API("/a/", "http-post")
-	def.Listeners[0].CORS = &apidef.CORS{Enabled: true}
-	def.ResponseTemplates = map[string]map[string]apidef.ResponseTemplate{"DEFAULT": {}}
+	def.Failover = &apidef.Failover{Enabled: true}
 	api, err := flow.New(planetest.Config(nil, nil, nil), flow.Deployment{API: def})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"/listeners/0/cors has no effect yet in this version", "/responseTemplates have no effect yet in this version"}
-	if diff := cmp.Diff(want, api.Warnings); diff != "" {
+	if diff := cmp.Diff([]string{"/failover has no effect yet in this version"}, api.Warnings); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 }

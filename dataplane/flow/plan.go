@@ -33,7 +33,8 @@ func (b *builder) plans() {
 			open = true
 			b.api.plan = planID(p)
 		}
-		b.steps(at, p.Flows)
+		b.api.plans = append(b.api.plans, planID(p))
+		b.engine.plans[planID(p)] = b.units(at, p.Flows)
 	}
 	if b.problems.Err() != nil {
 		return
@@ -96,38 +97,6 @@ func (b *builder) has(typ apidef.ListenerType) bool {
 // hasTag tells whether something bound to sharding tags is for this worker (spec 10.2).
 func (b *builder) hasTag(tags []string) bool {
 	return len(tags) == 0 || len(b.cfg.Tags) == 0 || slices.ContainsFunc(tags, func(t string) bool { return slices.Contains(b.cfg.Tags, t) })
-}
-
-// flows refuses what needs the flow engine: a policy that is left out in silence may be the one that keeps somebody out.
-func (b *builder) flows() {
-	b.steps("", b.def.Flows)
-	if x := b.def.FlowExecution; x != nil && x.MatchRequired {
-		b.fail("/flowExecution/matchRequired", codeFlow, "is not possible yet in this version")
-	}
-}
-
-func (b *builder) steps(at string, flows []apidef.Flow) {
-	for i := range flows {
-		f := &flows[i]
-		if !on(f.Enabled) {
-			continue
-		}
-		for _, phase := range []struct {
-			name  string
-			steps []apidef.Step
-		}{
-			{"request", f.Request}, {"response", f.Response}, {"subscribe", f.Subscribe}, {"publish", f.Publish},
-			{"connect", f.Connect}, {"interact", f.Interact}, {"entrypointConnect", f.EntrypointConnect},
-		} {
-			for j, s := range phase.steps {
-				if !on(s.Enabled) {
-					continue
-				}
-				b.fail(fmt.Sprintf("%s/flows/%d/%s/%d/policy", at, i, phase.name, j), codePolicy,
-					"policy %q cannot run yet in this version; disable the step to deploy without it", s.Policy)
-			}
-		}
-	}
 }
 
 // on reads a switch that is on where it is absent.

@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/policies"
 	"github.com/sluice-gateway/sluice/qos/exchange"
 	"github.com/sluice-gateway/sluice/qos/message"
 )
@@ -57,6 +58,12 @@ func (a *API) Push(ctx context.Context, p *Push) error {
 	defer end(nil)
 	defer context.AfterFunc(e.context, func() { end(context.Cause(e.context)) })()
 	p.Exchange.API, p.Exchange.Entrypoint, p.Exchange.QoS = a.Info, e.typ, e.level
+	p.Exchange.Details = &policies.Subscription{ID: p.Dispatch.ID, Type: "PUSH", Metadata: p.Dispatch.Metadata}
+	if g := e.backend.guide; g != nil {
+		if _, failure := g.begin(p.Exchange, pushPath(p.Dispatch.Channel)); failure != nil {
+			return failure
+		}
+	}
 	if p.Begun != nil {
 		p.Begun()
 	}

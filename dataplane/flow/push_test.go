@@ -16,7 +16,7 @@ import (
 )
 
 // serve builds an API and runs it until the test ends or end is called, which returns what Run does.
-func serve(t *testing.T, cfg flow.Config, def *apidef.API) (api *flow.API, end func(cause error) error) {
+func serve(t testing.TB, cfg flow.Config, def *apidef.API) (api *flow.API, end func(cause error) error) {
 	t.Helper()
 	api, err := flow.New(cfg, flow.Deployment{ID: "a", API: def})
 	if err != nil {

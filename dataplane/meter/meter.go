@@ -88,12 +88,39 @@ type Registry struct {
 
 	mu sync.Mutex
 	// guards the following
-	apis map[string]map[string]*Counters // API id, entrypoint type
+	apis  map[string]map[string]*Counters // API id, entrypoint type
+	steps map[string]map[stepKey]*Step    // API id
+}
+
+// Step are the numbers of one policy in one phase of an API, all its steps together: labels stay few.
+type Step struct {
+	Runs    atomic.Uint64 // of exchanges or messages
+	Skipped atomic.Uint64 // a condition was not met
+	Dropped atomic.Uint64 // messages that went no further
+	Failed  atomic.Uint64
+}
+
+type stepKey struct{ policy, phase string }
+
+// Step returns the counters of a policy in a phase of an API, the same ones for every revision.
+func (r *Registry) Step(api, policy, phase string) *Step {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	of := r.steps[api]
+	if of == nil {
+		of = map[stepKey]*Step{}
+		r.steps[api] = of
+	}
+	k := stepKey{policy, phase}
+	if of[k] == nil {
+		of[k] = &Step{}
+	}
+	return of[k]
 }
 
 // NewRegistry returns an empty registry.
 func NewRegistry() *Registry {
-	return &Registry{start: time.Now(), apis: map[string]map[string]*Counters{}}
+	return &Registry{start: time.Now(), apis: map[string]map[string]*Counters{}, steps: map[string]map[stepKey]*Step{}}
 }
 
 // For returns the counters of an entrypoint of an API, the same ones for every revision.
@@ -118,6 +145,7 @@ func (r *Registry) Forget(api string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.apis, api)
+	delete(r.steps, api)
 }
 
 // Drained records how long an old revision took to end, and whether it had to be cut off.

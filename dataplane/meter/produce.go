@@ -21,6 +21,8 @@ const (
 	keyStatus     = "status" // the class, "2xx"
 	keyState      = "state"
 	keyOutcome    = "outcome"
+	keyPolicy     = "policy"
+	keyPhase      = "phase"
 )
 
 var classes = [6]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}
@@ -60,6 +62,7 @@ func (r *Registry) Produce(context.Context) ([]metricdata.ScopeMetrics, error) {
 	g.level("sluice_reactor_apis", r.APIs.Load())
 	g.level("sluice_reactor_draining", r.Draining.Load())
 	g.push(&r.Push)
+	g.steps(r.stepPoints())
 	g.add("sluice_reactor_drain_duration", "s", metricdata.Histogram[float64]{
 		Temporality: metricdata.CumulativeTemporality,
 		DataPoints:  []metricdata.HistogramDataPoint[float64]{g.histogram(&r.drain, attribute.Set{})},
@@ -77,6 +80,43 @@ func (r *Registry) points() []point {
 		}
 	}
 	return out
+}
+
+// stepPoint is a policy's counters with its attributes.
+type stepPoint struct {
+	api string
+	stepKey
+	*Step
+}
+
+func (r *Registry) stepPoints() []stepPoint {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []stepPoint
+	for api, of := range r.steps {
+		for k, s := range of {
+			out = append(out, stepPoint{api, k, s})
+		}
+	}
+	return out
+}
+
+// steps adds what policies did.
+func (g *gather) steps(points []stepPoint) {
+	s := metricdata.Sum[int64]{Temporality: metricdata.CumulativeTemporality, IsMonotonic: true}
+	for _, p := range points {
+		for _, o := range [...]struct {
+			outcome string
+			n       uint64
+		}{{"run", p.Runs.Load()}, {"skipped", p.Skipped.Load()}, {"dropped", p.Dropped.Load()}, {"failed", p.Failed.Load()}} {
+			if o.n > 0 {
+				s.DataPoints = append(s.DataPoints, metricdata.DataPoint[int64]{StartTime: g.start, Time: g.now, Value: int64(o.n),
+					Attributes: attribute.NewSet(attribute.String(keyAPI, p.api), attribute.String(keyPolicy, p.policy),
+						attribute.String(keyPhase, p.phase), attribute.String(keyOutcome, o.outcome))})
+			}
+		}
+	}
+	g.add("sluice_dataplane_policy_runs", "{run}", s)
 }
 
 // gather builds one collection.

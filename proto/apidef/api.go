@@ -278,6 +278,7 @@ type Step struct {
 	Configuration        json.RawMessage `json:"configuration,omitempty"`
 	Condition            string          `json:"condition,omitempty"`
 	MessageCondition     string          `json:"messageCondition,omitempty"`
+	FailureMode          string          `json:"failureMode,omitempty"`          // ours: fail (default) or skip
 	SharedPolicyGroupRef json.RawMessage `json:"sharedPolicyGroupRef,omitempty"` // CRD only
 }
 

@@ -63,6 +63,7 @@ var stepShape = &shape[Step]{
 		member("configuration", func(s *Step) *raw { return &s.Configuration }, opaque),
 		member("condition", func(s *Step) *string { return &s.Condition }, text),
 		member("messageCondition", func(s *Step) *string { return &s.MessageCondition }, text),
+		member("failureMode", func(s *Step) *string { return &s.FailureMode }, text),
 		member("sharedPolicyGroupRef", func(s *Step) *raw { return &s.SharedPolicyGroupRef }, anything),
 	},
 }

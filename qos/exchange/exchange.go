@@ -51,6 +51,11 @@ type Exchange struct {
 	// was chosen yet. Only the data plane reads and sets it: a connection stays with its endpoint.
 	Endpoint int
 
+	// Details is what expressions see of the subscription (policies.Subscription); nil: nothing. Whoever lets a client in sets it.
+	Details any
+	// Flow is what the flows of the API keep for this exchange. Only the data plane reads and sets it.
+	Flow any
+
 	RemoteAddr net.Addr
 	// Span is what comes of this exchange belongs to: the worker's span, or, in a worker that makes none, what the client
 	// sent, so that its trace does not end here. Invalid where neither is there.

@@ -9,7 +9,8 @@ import (
 // one form get for them, made once however many clients there are (DESIGN section 4, shared fetch). The run grows at its end
 // and never changes otherwise. The zero value is ready. Methods may be called from any goroutine.
 type Batch struct {
-	forms atomic.Pointer[form] // a list: there are as many as entrypoints with different settings, so few
+	forms atomic.Pointer[form]    // a list: there are as many as entrypoints with different settings, so few
+	runs  atomic.Pointer[derived] // a list: there are as many as different chains of policies, so few
 
 	mu sync.Mutex
 	// guards the following

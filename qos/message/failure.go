@@ -54,5 +54,9 @@ const (
 	KeyWebhookRefused       = "WEBHOOK_ADDRESS_REFUSED" // ours: callbacks must not go to this address
 )
 
+// UserValue is the key under which an entrypoint leaves the failure that it answered a request with, as a user value of fasthttp's
+// context, for the response templates of the API (spec 5.7).
+const UserValue = "sluice.failure"
+
 // StoppingText is what clients of a stopping API are told (spec 2.0).
 const StoppingText = "Stopping, please reconnect"

@@ -28,7 +28,7 @@ var plugins = map[string]plugin{
 		shared: []string{"connectors", "connectors/eventloop", "connectors/supervise", "connectors/httpfront", "connectors/mqttclient",
 			"connectors/tlsstore"},
 		groups: []string{"connectors/entrypoint", "connectors/endpoint"}},
-	"policies": {shared: []string{"policies", "policies/el"}},
+	"policies": {base: []string{"policies/el"}, shared: []string{"policies", "policies/el"}},
 }
 
 type plugin struct {

@@ -8,12 +8,13 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/internal/catalog"
 	"github.com/sluice-gateway/sluice/connectors/builtin"
+	policies "github.com/sluice-gateway/sluice/policies/builtin"
 	"github.com/sluice-gateway/sluice/proto/apidef"
 )
 
 var (
 	env        = catalog.Validation(builtin.Entrypoints, builtin.Endpoints)
-	deployable = catalog.Deployable(builtin.Entrypoints, builtin.Endpoints, nil)
+	deployable = catalog.Deployable(builtin.Entrypoints, builtin.Endpoints, policies.Policies, nil)
 	validate   = catalog.Validate(env, deployable)
 )
 
@@ -80,7 +81,8 @@ func TestValidate_Pointers(t *testing.T) {
 // TestValidate_WarnsOfWhatHasNoEffect: a right definition with a part that this version does not do says so.
 func TestValidate_WarnsOfWhatHasNoEffect(t *testing.T) {
 	t.Parallel()
-	doc, err := apidef.Decode([]byte(strings.Replace(api, "sometimes", "latest", 1)))
+	text := strings.Replace(api, "sometimes", "latest", 1)
+	doc, err := apidef.Decode([]byte(text[:len(text)-1] + `,"failover":{"enabled":true}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +90,35 @@ func TestValidate_WarnsOfWhatHasNoEffect(t *testing.T) {
 	if err := found.Err(); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(found.Warnings().Error(), "/listeners/0/cors  has no effect yet") {
+	if !strings.Contains(found.Warnings().Error(), "/failover  has no effect yet") {
 		t.Errorf("warnings:\n%v", found)
+	}
+}
+
+// TestValidate_FlowsAreRefusedAtSave: what no worker could run is told with its place when it is saved.
+func TestValidate_FlowsAreRefusedAtSave(t *testing.T) {
+	t.Parallel()
+	const flows = `,"flows":[{"selectors":[{"type":"CONDITION","condition":"{#context.}"}],"subscribe":[
+{"policy":"message-filtering","configuration":{"filter":"{#message.headers['a' == }"}},
+{"policy":"policy-interrupt","configuration":{"errorKey":"K","message":"m"}},
+{"policy":"no-such-policy"}]}]}`
+	text := strings.Replace(api, "sometimes", "latest", 1)
+	doc, err := apidef.Decode([]byte(text[:len(text)-1] + flows))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, p := range validate(doc).Errors() {
+		got[p.Pointer] = p.Message
+	}
+	for pointer, want := range map[string]string{
+		"/flows/0/selectors/0/condition":            "is no expression: at 1:",
+		"/flows/0/subscribe/0/configuration/filter": "at 1:",
+		"/flows/0/subscribe/1/policy":               `policy "policy-interrupt" cannot run in phase subscribe; its phases are: request, response`,
+		"/flows/0/subscribe/2/policy":               `policy "no-such-policy" is not served by this version`,
+	} {
+		if !strings.HasPrefix(got[pointer], want) {
+			t.Errorf("%s: %q, want %q; all: %v", pointer, got[pointer], want, got)
+		}
 	}
 }

@@ -8,21 +8,22 @@ import (
 	"github.com/sluice-gateway/sluice/connectors"
 	"github.com/sluice-gateway/sluice/dataplane/flow"
 	"github.com/sluice-gateway/sluice/dataplane/meter"
+	"github.com/sluice-gateway/sluice/policies"
 	"github.com/sluice-gateway/sluice/proto/apidef"
 )
 
 // Deployable tells why workers could not serve an API, and, as warnings, which parts of it would have no effect: it
 // builds the API as they do, and throws it away. Building starts nothing. Pointers are into the normal form.
-func Deployable(entrypoints connectors.Entrypoints, endpoints connectors.Endpoints, brokers map[string]string) func(*apidef.API) apidef.Problems {
-	cfg := flow.Config{Entrypoints: entrypoints, Endpoints: endpoints, Limits: connectors.DefaultLimits, Brokers: brokers,
+func Deployable(entrypoints connectors.Entrypoints, endpoints connectors.Endpoints, steps policies.Catalog, brokers map[string]string) func(*apidef.API) apidef.Problems {
+	cfg := flow.Config{Entrypoints: entrypoints, Endpoints: endpoints, Policies: steps, Limits: connectors.DefaultLimits, Brokers: brokers,
 		Log: slog.New(slog.DiscardHandler), Meter: noop.Meter{}, Counters: meter.NewRegistry()}
 	return func(api *apidef.API) apidef.Problems {
 		return flow.Check(cfg, flow.Deployment{ID: api.ID, API: api})
 	}
 }
 
-// Validate holds a document against the rules, and warns of what is right and has no effect in this version: nobody
-// should find out by its absence.
+// Validate holds a document against the rules, refuses flows that no worker could run, and warns of what is right and has no
+// effect in this version: nobody should find out by its absence.
 func Validate(env apidef.Validation, deployable func(*apidef.API) apidef.Problems) func(*apidef.Document) apidef.Problems {
 	return func(d *apidef.Document) apidef.Problems {
 		found := d.Validate(env)
@@ -33,9 +34,12 @@ func Validate(env apidef.Validation, deployable func(*apidef.API) apidef.Problem
 		for _, p := range found {
 			told[p.Pointer+p.Message] = true // a connector's warnings are found by both
 		}
-		for _, w := range deployable(d.API).Warnings() {
-			if w.Pointer = d.Origin(w.Pointer); !told[w.Pointer+w.Message] {
-				found = append(found, w)
+		for _, p := range deployable(d.API) {
+			if p.Severity == apidef.Error && !flow.OfFlows(p) {
+				continue // may be put right before it is deployed
+			}
+			if p.Pointer = d.Origin(p.Pointer); !told[p.Pointer+p.Message] {
+				found = append(found, p)
 			}
 		}
 		return found

@@ -1,0 +1,97 @@
+// Package latency is the policy "latency" (policies.md 4.2): it makes requests, or messages one after the other, wait.
+package latency
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/sluice-gateway/sluice/policies"
+	"github.com/sluice-gateway/sluice/proto/apidef"
+	"github.com/sluice-gateway/sluice/proto/settings"
+	"github.com/sluice-gateway/sluice/qos/message"
+)
+
+// Config is the configuration of latency.
+type Config struct {
+	// Time is how long to wait, in TimeUnit. Default 100.
+	Time int64 `json:"time"`
+	// TimeUnit is MILLISECONDS (default) or SECONDS.
+	TimeUnit string `json:"timeUnit"`
+}
+
+// maxWait bounds one wait. It is ours: what waits longer is stuck.
+const maxWait = time.Hour
+
+// Type is the catalog entry.
+var Type = policies.Type{
+	ID:     "latency",
+	Name:   "Latency",
+	Phases: policies.Request | policies.Publish | policies.Subscribe,
+	Config: defaults(),
+	Check: func(cfg json.RawMessage, _ policies.Phase) apidef.Problems {
+		_, problems := compile(cfg)
+		return problems
+	},
+	New: func(cfg json.RawMessage, _ policies.Env) (any, error) {
+		p, problems := compile(cfg)
+		if err := problems.Err(); err != nil {
+			return nil, err
+		}
+		return p, nil
+	},
+}
+
+func defaults() *Config { return &Config{Time: 100, TimeUnit: "MILLISECONDS"} }
+
+type policy struct{ wait time.Duration }
+
+func compile(cfg json.RawMessage) (*policy, apidef.Problems) {
+	c := defaults()
+	problems := settings.Decode(cfg, c)
+	unit := time.Millisecond
+	switch c.TimeUnit {
+	case "MILLISECONDS":
+	case "SECONDS":
+		unit = time.Second
+	default:
+		problems = append(problems, settings.Invalid("/timeUnit", "must be MILLISECONDS or SECONDS"))
+	}
+	if c.Time < 0 || c.Time > int64(maxWait/unit) {
+		problems = append(problems, settings.Invalid("/time", "must be 0 or more, and one hour at most"))
+	}
+	return &policy{wait: time.Duration(c.Time) * unit}, problems
+}
+
+// Traits implements policies.Traited.
+func (p *policy) Traits() policies.Traits {
+	return policies.Traits{Shared: true, Filter: true, Blocks: p.wait > 0}
+}
+
+func (p *policy) pause(ctx context.Context) error {
+	if p.wait == 0 {
+		return nil
+	}
+	t := time.NewTimer(p.wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// OnRequest implements policies.RequestPolicy.
+func (p *policy) OnRequest(ctx context.Context, _ *policies.Context) error { return p.pause(ctx) }
+
+// OnMessage implements policies.MessagePolicy.
+func (p *policy) OnMessage(ctx context.Context, _ *policies.Context, _ *message.Message) error {
+	return p.pause(ctx)
+}
+
+var (
+	_ policies.RequestPolicy = (*policy)(nil)
+	_ policies.MessagePolicy = (*policy)(nil)
+	_ policies.Traited       = (*policy)(nil)
+)

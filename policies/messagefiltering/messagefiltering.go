@@ -1,0 +1,118 @@
+// Package messagefiltering is the policy "message-filtering" (policies.md 4.1): messages for which an expression is not true
+// go no further.
+package messagefiltering
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	"github.com/sluice-gateway/sluice/policies"
+	"github.com/sluice-gateway/sluice/proto/apidef"
+	"github.com/sluice-gateway/sluice/proto/settings"
+	"github.com/sluice-gateway/sluice/qos/message"
+)
+
+// Config is the configuration of message-filtering.
+type Config struct {
+	// Filter is a condition: messages for which it is true go on. Where its value for a connection, without any message, is a
+	// text, that text is the condition, so a subscription's metadata can hold one. Required.
+	Filter string `json:"filter"`
+	// AckFilteredMessage has a message that is dropped count as received. Else no checkpoint passes it. Default true.
+	AckFilteredMessage bool `json:"ackFilteredMessage"`
+	// FilterMessageOnFilteringError drops messages for which the condition cannot be evaluated. Default true.
+	FilterMessageOnFilteringError bool `json:"filterMessageOnFilteringError"`
+}
+
+// Type is the catalog entry.
+var Type = policies.Type{
+	ID:     "message-filtering",
+	Name:   "Message Filtering",
+	Phases: policies.Publish | policies.Subscribe,
+	Config: defaults(),
+	Check: func(cfg json.RawMessage, _ policies.Phase) apidef.Problems {
+		_, _, problems := decode(cfg)
+		return problems
+	},
+	New: func(cfg json.RawMessage, _ policies.Env) (any, error) { return newPolicy(cfg) },
+}
+
+func defaults() *Config {
+	return &Config{AckFilteredMessage: true, FilterMessageOnFilteringError: true}
+}
+
+func decode(cfg json.RawMessage) (*Config, *policies.Expression, apidef.Problems) {
+	c := defaults()
+	problems := settings.Decode(cfg, c)
+	if strings.TrimSpace(c.Filter) == "" {
+		return c, nil, append(problems, settings.Invalid("/filter", "is required: the condition that messages must meet, e.g. {#message.headers['type'][0] == 'order'}"))
+	}
+	filter, err := policies.ParseExpression(c.Filter)
+	if err != nil {
+		problems = append(problems, settings.Invalid("/filter", err.Error()))
+	}
+	return c, filter, problems
+}
+
+// newPolicy builds the policy: one that is settled per connection where the filter could be a text that holds another.
+func newPolicy(cfg json.RawMessage) (policies.MessagePolicy, error) {
+	c, filter, problems := decode(cfg)
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	p := &policy{filter: filter, dropped: policies.ErrDrop, onError: c.FilterMessageOnFilteringError}
+	if !c.AckFilteredMessage {
+		p.dropped = policies.ErrHold
+	}
+	if filter.OfMessage() || filter.Shared() {
+		return p, nil
+	}
+	return &perConnection{*p}, nil
+}
+
+// policy filters by one condition.
+type policy struct {
+	filter  *policies.Expression
+	dropped error
+	onError bool // drops what cannot be judged
+}
+
+// OnMessage implements policies.MessagePolicy.
+func (p *policy) OnMessage(_ context.Context, c *policies.Context, _ *message.Message) error {
+	keep, err := p.filter.Bool(c) // null is false, as an error is unless it is configured otherwise
+	if err != nil {
+		keep = !p.onError
+	}
+	if keep {
+		return nil
+	}
+	return p.dropped
+}
+
+// Traits implements policies.Traited.
+func (p *policy) Traits() policies.Traits {
+	return policies.Traits{Shared: p.filter.Shared(), Filter: true, Uses: p.filter.Uses()}
+}
+
+// perConnection is a policy whose filter may come from the connection.
+type perConnection struct{ policy }
+
+// Connect implements policies.Connector.
+func (p *perConnection) Connect(c *policies.Context) policies.MessagePolicy {
+	text, ok := p.filter.OwnText(c)
+	if !ok {
+		return &p.policy
+	}
+	filter, err := policies.ParseExpression(text)
+	if err != nil {
+		return &p.policy // the text is what is judged, and it is no condition
+	}
+	out := p.policy
+	out.filter = filter
+	return &out
+}
+
+var (
+	_ policies.Traited   = (*policy)(nil)
+	_ policies.Connector = (*perConnection)(nil)
+)
