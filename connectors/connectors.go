@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/netip"
+	"time"
 
 	"github.com/valyala/fasthttp"
 	"go.opentelemetry.io/otel/metric"
@@ -88,6 +89,11 @@ type SubscribeOptions struct {
 	Wake func()
 	// Limit bounds how many messages will be taken; 0: no bound. Endpoints may use it to read less ahead.
 	Limit int
+	// Page says that one request looks and leaves: nothing of the subscription outlives its answer, and the client asks for
+	// one page after the other.
+	Page bool
+	// Deadline is when a page ends; zero: unknown. Nothing is begun shortly before it that would be lost with the page.
+	Deadline time.Time
 	// Until ends the subscription (io.EOF) once everything before it was returned: a message id, or "@" and an RFC 3339
 	// time; empty: never. For endpoints that have positions.
 	Until string

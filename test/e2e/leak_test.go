@@ -21,21 +21,24 @@ import (
 // footprint is what a process holds: live heap in bytes after a collection, and goroutines.
 type footprint struct{ heap, goroutines float64 }
 
+// asked is what the admin port answers.
+func asked(ctx context.Context, t *testing.T, dev *process.Dev, path string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, dev.Admin+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+dev.Token)
+	status, body, err := do(req)
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("%s: %d %v", path, status, err)
+	}
+	return body
+}
+
 // footprintOf asks the admin port, having it collect garbage first.
 func footprintOf(ctx context.Context, t *testing.T, dev *process.Dev) footprint {
 	t.Helper()
-	fetch := func(path string) string {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, dev.Admin+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer "+dev.Token)
-		status, body, err := do(req)
-		if err != nil || status != http.StatusOK {
-			t.Fatalf("%s: %d %v", path, status, err)
-		}
-		return body
-	}
 	number := func(body, before string) float64 {
 		for line := range strings.Lines(body) {
 			if rest, ok := strings.CutPrefix(line, before); ok {
@@ -51,8 +54,8 @@ func footprintOf(ctx context.Context, t *testing.T, dev *process.Dev) footprint 
 	}
 	// The profile collects first and tells the heap at once; a metric read later counts what was dropped since.
 	return footprint{
-		heap:       number(fetch("/_node/debug/pprof/heap?gc=1&debug=1"), "# HeapAlloc = "),
-		goroutines: number(fetch("/_node/metrics/prometheus"), "go_goroutines "),
+		heap:       number(asked(ctx, t, dev, "/_node/debug/pprof/heap?gc=1&debug=1"), "# HeapAlloc = "),
+		goroutines: number(asked(ctx, t, dev, "/_node/metrics/prometheus"), "go_goroutines "),
 	}
 }
 

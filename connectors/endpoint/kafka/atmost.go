@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"slices"
+	"time"
 
 	"github.com/sluice-gateway/sluice/qos/message"
 )
@@ -30,6 +31,7 @@ type reservations struct {
 	waited bool  // the client came for messages while the chunk was in flight
 	left   int   // how many messages a page still takes
 	pages  bool
+	last   time.Time // of a page: when the last reservation may begin; zero: no matter
 }
 
 // chunk is messages in order.
@@ -126,7 +128,7 @@ func (r *reservations) poll(most int) (message.View, error) {
 func (r *reservations) reserve(most int) {
 	limit := r.size
 	if r.pages {
-		if len(r.ready) > 0 {
+		if len(r.ready) > 0 || !r.last.IsZero() && time.Now().After(r.last) {
 			return
 		}
 		limit = min(most, r.left)

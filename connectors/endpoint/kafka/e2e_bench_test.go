@@ -145,7 +145,7 @@ func BenchmarkReal_Drain(b *testing.B) {
 		defer bed.stop()
 		for b.Loop() {
 			for at, n := "earliest", 0; n < total; {
-				c := bed.mustOpen(auto(), connectors.SubscribeOptions{Cursor: at, Limit: 500})
+				c := bed.mustOpen(auto(), connectors.SubscribeOptions{Page: true, Cursor: at, Limit: 500})
 				for left := min(500, total-n); left > 0; {
 					view, err := c.sub.Poll(left)
 					if err != nil {

@@ -174,8 +174,8 @@ func (s *subscription) begin(ctx context.Context, level qos.Level, o connectors.
 			}
 		}
 		return s, s.start(ctx, w)
-	case o.Limit > 0:
-		return s.startPage(ctx, level, w)
+	case o.Page:
+		return s.startPage(ctx, level, o.Deadline, w)
 	}
 	return s.startMember(ctx, level, o.Instance, w)
 }

@@ -1,8 +1,10 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 
@@ -17,8 +19,12 @@ import (
 // Such a save is not fenced: at-most-once therefore needs a client that asks for one page after the other. Pages of one
 // group take turns on a worker, and a page does not give back what it reserved and did not hand out.
 
+// saveMargin is how long before its end a page begins no reservation any more, at most: one that is saved after the end is
+// of messages that nobody gets.
+const saveMargin = time.Second
+
 // startPage makes s the place of a page.
-func (s *subscription) startPage(ctx context.Context, level qos.Level, w wanted) (*counted, error) {
+func (s *subscription) startPage(ctx context.Context, level qos.Level, deadline time.Time, w wanted) (*counted, error) {
 	once := level == qos.AtMostOnce
 	c := newCounted(s, w.group, once)
 	c.book = &outsider{c: c}
@@ -26,7 +32,10 @@ func (s *subscription) startPage(ctx context.Context, level qos.Level, w wanted)
 		p.pages = true
 	}
 	if r, ok := c.ledger.(*reservations); ok {
-		r.pages, r.left = true, s.limit
+		r.pages, r.left = true, cmp.Or(s.limit, math.MaxInt)
+		if !deadline.IsZero() {
+			r.last = deadline.Add(-min(saveMargin, time.Until(deadline)/4))
+		}
 		release, err := s.r.f.turns.take(ctx, w.group)
 		if err != nil {
 			return nil, err

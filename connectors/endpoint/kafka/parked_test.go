@@ -14,7 +14,7 @@ import (
 func (b *bed) pages(x func() *exchange.Exchange, n, size int) (got []string) {
 	at := "earliest"
 	for len(got) < n {
-		c := b.mustOpen(x(), connectors.SubscribeOptions{Cursor: at, Limit: size})
+		c := b.mustOpen(x(), connectors.SubscribeOptions{Page: true, Cursor: at, Limit: size})
 		got = append(got, contents(c.take(min(size, n-len(got))))...)
 		at = string(c.sub.AppendCursor(nil))
 		c.sub.Close(b.t.Context())

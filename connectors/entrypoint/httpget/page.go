@@ -55,7 +55,11 @@ type page struct {
 func (p *page) fill(ctx context.Context, x *exchange.Exchange, b connectors.Backend) *message.Failure {
 	p.once = x.QoS == qos.AtMostOnce
 	waker := httpfront.NewWaker()
-	sub, err := b.Subscribe(ctx, x, connectors.SubscribeOptions{Cursor: p.cursor, Wake: waker.Wake, Limit: p.limit})
+	o := connectors.SubscribeOptions{Cursor: p.cursor, Wake: waker.Wake, Limit: p.limit, Page: true}
+	if p.duration > 0 {
+		o.Deadline = time.Now().Add(p.duration)
+	}
+	sub, err := b.Subscribe(ctx, x, o)
 	if err != nil {
 		return httpfront.AsFailure(err)
 	}
