@@ -1,6 +1,9 @@
 package grid
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Group is the cells that are under one fault.
 type Group struct {
@@ -27,17 +30,39 @@ func Full(cells []Cell) []Group {
 // advanced names are tried without faults, those are nearly all that is.
 func Short(cells []Cell) []Group {
 	out := Full(nil)
+	load := make([]int, len(out))
 	for _, c := range cells {
-		var best *Group
+		best := -1
 		for i := range out {
-			if out[i].Fault.Applies(c) && (best == nil || len(out[i].Cells) < len(best.Cells)) {
-				best = &out[i]
+			if out[i].Fault.Applies(c) && !stalls(out[i].Fault, c) && (best < 0 || load[i] < load[best]) {
+				best = i
 			}
 		}
-		best.Cells = append(best.Cells, c)
+		load[best]++
+		if Unkept(out[best].Fault, c) != "" {
+			best = 0 // without a fault
+		}
+		out[best].Cells = append(out[best].Cells, c)
 	}
 	return out
 }
+
+// stalls tells of runs that are known not to end: a client that reads pages slowly from MQTT waits in vain for the last.
+func stalls(f Fault, c Cell) bool {
+	return f.Name == "slow-client" && c.Entrypoint == "http-get" && strings.HasPrefix(c.Endpoint, "mqtt")
+}
+
+// unkept are the promises that are known to be broken, by the names of the cell and the fault.
+var unkept = map[string]string{
+	"http-get mqtt auto subscribe kill-worker":                   "a page that dies with its worker is lost, and nothing tells of the gap",
+	"http-get kafka at-most-once subscribe rebalance":            "two clients of one identifier that ask for pages at two workers at once may get the same",
+	"websocket mqtt at-most-once subscribe rebalance":            "messages that are on their way when another worker takes the session over may come twice",
+	"websocket mqtt at-least-once subscribe sluice.v1 rebalance": "what is given again after a takeover may come out of order",
+}
+
+// Unkept says what is known to be broken where a cell meets a fault; empty: nothing. The short grid leaves these out, the
+// full one runs them, and the page names them.
+func Unkept(f Fault, c Cell) string { return unkept[c.String()+" "+f.Name] }
 
 // Batches cuts a group into batches of at most so many cells, about as large as each other.
 func (g *Group) Batches(most int) [][]Cell {
