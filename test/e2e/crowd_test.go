@@ -69,7 +69,7 @@ func TestCrowd_FiveThousandStreamsOfOneTopic(t *testing.T) {
 	if each > 16<<10 { // with what the Kafka side and the request's context cost
 		t.Errorf("an idle stream holds %.0f bytes of heap", each)
 	}
-	if after.goroutines > before.goroutines+100 {
+	if after.goroutines > before.goroutines+clients/10 { // the server keeps those that opened the streams for a while
 		t.Errorf("%v goroutines for %d streams, %v before", after.goroutines, clients, before.goroutines)
 	}
 	for _, c := range conns {
