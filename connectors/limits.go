@@ -1,6 +1,9 @@
 package connectors
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Limits bounds what one worker spends on clients. Every field has a default in DefaultLimits and a flag or setting.
 type Limits struct {
@@ -30,4 +33,22 @@ var DefaultLimits = Limits{
 	CatchUpBytes:    4 << 20,
 	CheckpointEvery: 5 * time.Second,  // Kafka's auto.commit.interval.ms
 	Drain:           10 * time.Second, // spec 10.2 api.pending_requests_timeout
+}
+
+// WithDefaults returns l with what is zero taken from DefaultLimits.
+func (l Limits) WithDefaults() Limits {
+	d := DefaultLimits
+	return Limits{
+		RequestTimeout:  cmp.Or(l.RequestTimeout, d.RequestTimeout),
+		ProduceTimeout:  cmp.Or(l.ProduceTimeout, d.ProduceTimeout),
+		WriteTimeout:    cmp.Or(l.WriteTimeout, d.WriteTimeout),
+		MaxBody:         cmp.Or(l.MaxBody, d.MaxBody),
+		MaxFrame:        cmp.Or(l.MaxFrame, d.MaxFrame),
+		ProducerBuffer:  cmp.Or(l.ProducerBuffer, d.ProducerBuffer),
+		RingBytes:       cmp.Or(l.RingBytes, d.RingBytes),
+		CatchUpReaders:  cmp.Or(l.CatchUpReaders, d.CatchUpReaders),
+		CatchUpBytes:    cmp.Or(l.CatchUpBytes, d.CatchUpBytes),
+		CheckpointEvery: cmp.Or(l.CheckpointEvery, d.CheckpointEvery),
+		Drain:           cmp.Or(l.Drain, d.Drain),
+	}
 }

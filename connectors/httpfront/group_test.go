@@ -95,15 +95,6 @@ func TestDeadlines(t *testing.T) {
 	})
 }
 
-func TestLogLimit(t *testing.T) {
-	t.Parallel()
-	var l httpfront.LogLimit
-	now := time.Unix(1000, 0)
-	if !l.Allow(now) || l.Allow(now) || l.Allow(now.Add(time.Second)) || l.Suppressed() != 2 || !l.Allow(now.Add(11*time.Second)) {
-		t.Error("one line per 10 s")
-	}
-}
-
 func TestAppendFailure_KeepsTextAsItIs(t *testing.T) {
 	t.Parallel()
 	body, contentType := httpfront.AppendFailure(nil, &message.Failure{Message: "a\n\"b\""}, false)

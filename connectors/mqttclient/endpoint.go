@@ -51,12 +51,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"sync"
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/connectors/supervise"
 	"github.com/sluice-gateway/sluice/qos/exchange"
 	"github.com/sluice-gateway/sluice/qos/message"
 )
@@ -71,11 +71,9 @@ type Endpoint struct {
 	name    string // the API's id, in metrics
 	meter   metric.Meter
 	stats   stats
-	lost    rarely
+	lost    supervise.LogLimit
 
-	work    chan func(context.Context) // goroutines for Run to start
-	ended   chan struct{}              // closed when Run takes no more work
-	endOnce sync.Once
+	tasks *supervise.Tasks
 
 	out      publisher
 	feeds    feeds
@@ -89,8 +87,8 @@ func New(cfg, shared json.RawMessage, env connectors.Env, v Version) (*Endpoint,
 		return nil, err
 	}
 	e := &Endpoint{
-		version: v, set: set, addr: set.addr(env.Brokers), log: env.Log, limits: withDefaults(env.Limits),
-		work: make(chan func(context.Context)), ended: make(chan struct{}),
+		version: v, set: set, addr: set.addr(env.Brokers), log: env.Log, limits: env.Limits.WithDefaults(),
+		tasks: supervise.NewTasks(),
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
@@ -107,24 +105,6 @@ func New(cfg, shared json.RawMessage, env connectors.Env, v Version) (*Endpoint,
 	return e, nil
 }
 
-// withDefaults fills what a caller left empty.
-func withDefaults(l connectors.Limits) connectors.Limits {
-	d := connectors.DefaultLimits
-	if l.ProduceTimeout == 0 {
-		l.ProduceTimeout = d.ProduceTimeout
-	}
-	if l.ProducerBuffer == 0 {
-		l.ProducerBuffer = d.ProducerBuffer
-	}
-	if l.RingBytes == 0 {
-		l.RingBytes = d.RingBytes
-	}
-	if l.Drain == 0 {
-		l.Drain = d.Drain
-	}
-	return l
-}
-
 // Run starts what subscribers and publishers ask for and owns it until ctx ends. Then it ends the subscriptions, sends
 // what was accepted for publishing within Limits.Drain, and closes every connection.
 func (e *Endpoint) Run(ctx context.Context) error {
@@ -132,42 +112,14 @@ func (e *Endpoint) Run(ctx context.Context) error {
 		return fmt.Errorf("register metrics: %w", err)
 	}
 	defer e.stats.unregister()
-	var running sync.WaitGroup
-	work, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	for ctx.Err() == nil {
-		select {
-		case fn := <-e.work:
-			running.Go(func() { fn(work) })
-		case <-ctx.Done():
-		}
-	}
-	e.endOnce.Do(func() { close(e.ended) })
-	e.feeds.end()
-	e.sessions.end()
-	drain, cancel := context.WithTimeout(work, e.limits.Drain)
-	defer cancel()
-	e.out.drain(drain)
-	stop()
-	running.Wait()
+	e.tasks.Run(ctx, func(work context.Context) {
+		e.feeds.end()
+		e.sessions.end()
+		drain, cancel := context.WithTimeout(work, e.limits.Drain)
+		defer cancel()
+		e.out.drain(drain)
+	})
 	return nil
-}
-
-// spawn has Run start fn, which must return when its context ends. It waits until Run has begun, at most until ctx ends.
-func (e *Endpoint) spawn(ctx context.Context, fn func(context.Context)) error {
-	select {
-	case <-e.ended:
-		return errEnded
-	default:
-	}
-	select {
-	case e.work <- fn:
-		return nil
-	case <-e.ended:
-		return errEnded
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // Publish implements connectors.Publisher.

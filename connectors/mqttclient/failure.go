@@ -6,6 +6,7 @@ import (
 
 	"github.com/eclipse/paho.golang/packets"
 
+	"github.com/sluice-gateway/sluice/connectors/supervise"
 	"github.com/sluice-gateway/sluice/connectors/tlsstore"
 	"github.com/sluice-gateway/sluice/qos/message"
 )
@@ -28,8 +29,6 @@ const (
 )
 
 var (
-	// errEnded is the cause of failures after Run has ended.
-	errEnded = errors.New("endpoint has ended")
 	// errTimeout: the broker did not take or acknowledge a message in time.
 	errTimeout = errors.New("no answer in time")
 	// errRepeated: the connection broke every time that the message was sent.
@@ -100,7 +99,7 @@ func classify(topic string, err error, written bool) *message.Failure {
 		return is(statusInvalid, message.KeyConfigurationInvalid, textInvalid+": "+err.Error())
 	case isLasting(err): // wrong password and the like (spec 3.7)
 		return is(statusInvalid, message.KeyConnectionFailed, textFailed+": "+adviceOn(err))
-	case errors.Is(err, errEnded):
+	case errors.Is(err, supervise.ErrEnded):
 		return is(statusRetry, message.KeyConnectionClosed, textClosed)
 	}
 	return is(statusRetry, message.KeyConnectionFailed, textFailed+": not stored in topic "+topic)
@@ -150,7 +149,7 @@ func subscribeFailure(err error) *message.Failure {
 	case errors.As(err, &r) && r.packet == packetSubscribe:
 		return &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid, Err: err,
 			Message: textInvalid + ": the broker refuses the subscription"}
-	case errors.Is(err, errEnded):
+	case errors.Is(err, supervise.ErrEnded):
 		return &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textClosed, Err: err}
 	}
 	return &message.Failure{Status: statusInvalid, Key: message.KeyConnectionFailed, Message: textFailed, Err: err}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/eclipse/paho.golang/packets"
 
+	"github.com/sluice-gateway/sluice/connectors/supervise"
 	"github.com/sluice-gateway/sluice/qos/message"
 )
 
@@ -83,10 +84,10 @@ func (f *feed) run(ctx context.Context) {
 			f.finish(subscribeFailure(err))
 			return
 		}
-		f.e.lost.warn(f.e.log, "connection to the broker is closed", "filter", f.filter, "err", err)
+		f.e.lost.Warn(f.e.log, "connection to the broker is closed", "filter", f.filter, "err", err)
 		_ = pause(ctx, backoff(fails)) // the loop notices the end
 	}
-	f.finish(subscribeFailure(errEnded))
+	f.finish(subscribeFailure(supervise.ErrEnded))
 }
 
 // isDenied: the broker refuses the subscription itself, which no retry changes.

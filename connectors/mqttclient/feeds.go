@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/sluice-gateway/sluice/connectors/supervise"
 	"github.com/sluice-gateway/sluice/qos/message"
 )
 
@@ -46,7 +47,7 @@ func (fs *feeds) enter(ctx context.Context, filter string) (*feed, error) {
 	switch {
 	case fs.ended:
 		fs.mu.Unlock()
-		return nil, errEnded
+		return nil, supervise.ErrEnded
 	case f != nil:
 		f.refs++
 		fs.mu.Unlock()
@@ -60,7 +61,7 @@ func (fs *feeds) enter(ctx context.Context, filter string) (*feed, error) {
 	f.refs = 1
 	fs.all[filter] = f
 	fs.mu.Unlock()
-	if err := fs.e.spawn(ctx, f.run); err != nil {
+	if err := fs.e.tasks.Start(ctx, f.run); err != nil {
 		f.finish(subscribeFailure(err))
 		return nil, err
 	}
@@ -90,6 +91,6 @@ func (fs *feeds) end() {
 	}
 	fs.mu.Unlock()
 	for _, f := range all {
-		f.finish(subscribeFailure(errEnded))
+		f.finish(subscribeFailure(supervise.ErrEnded))
 	}
 }

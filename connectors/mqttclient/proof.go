@@ -73,7 +73,7 @@ func (s *session) erase(ctx context.Context) {
 	h.clean = true
 	l, err := s.e.dial(ctx, h)
 	if err != nil {
-		s.e.lost.warn(s.e.log, "session is left at the broker", "client", s.clientID, "err", err)
+		s.e.lost.Warn(s.e.log, "session is left at the broker", "client", s.clientID, "err", err)
 		return
 	}
 	l.bye()
@@ -217,6 +217,6 @@ func (s *session) abandon() {
 	defer s.mu.Unlock()
 	if n := s.cleared.n; n > 0 {
 		s.e.stats.abandoned.Add(int64(n))
-		s.e.lost.warn(s.e.log, "messages were acknowledged and their client left before it got them", "client", s.clientID, "messages", n)
+		s.e.lost.Warn(s.e.log, "messages were acknowledged and their client left before it got them", "client", s.clientID, "messages", n)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/sluice-gateway/sluice/connectors/supervise"
 	"github.com/sluice-gateway/sluice/qos"
 	"github.com/sluice-gateway/sluice/qos/exchange"
 	"github.com/sluice-gateway/sluice/qos/message"
@@ -102,7 +103,7 @@ func (p *publisher) encode(ctx context.Context, x *exchange.Exchange, m *message
 		err = p.start(ctx)
 	}
 	if err == nil && !p.enqueue(n) {
-		err = errEnded
+		err = supervise.ErrEnded
 	}
 	if err != nil {
 		p.free(n)
@@ -138,7 +139,7 @@ func (p *publisher) start(ctx context.Context) error {
 	if p.started.Load() {
 		return nil
 	}
-	if err := p.e.spawn(ctx, p.run); err != nil {
+	if err := p.e.tasks.Start(ctx, p.run); err != nil {
 		return err
 	}
 	p.started.Store(true)
@@ -184,7 +185,7 @@ func (p *publisher) tell(out []outcome) {
 		p.e.stats.publishFailed.Add(1)
 		f := classify(o.topic, o.err, o.written)
 		if o.m == nil { // nobody waits for it any more
-			p.e.lost.warn(p.e.log, "message lost under "+qos.None.String(), "topic", o.topic, "err", f)
+			p.e.lost.Warn(p.e.log, "message lost under "+qos.None.String(), "topic", o.topic, "err", f)
 			continue
 		}
 		o.m.Done(f)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/eclipse/paho.golang/packets"
+
+	"github.com/sluice-gateway/sluice/connectors/supervise"
 )
 
 const (
@@ -40,7 +42,7 @@ func (p *publisher) run(ctx context.Context) {
 		}
 		_ = pause(ctx, backoff(fails)) // await notices the end
 	}
-	p.failAll(errEnded)
+	p.failAll(supervise.ErrEnded)
 }
 
 // await waits until there is something to send; false: ctx has ended.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/eclipse/paho.golang/packets"
 
+	"github.com/sluice-gateway/sluice/connectors/supervise"
 	"github.com/sluice-gateway/sluice/qos/message"
 )
 
@@ -91,7 +92,7 @@ func (s *session) run(ctx context.Context) {
 		}
 	})
 	err := s.keep(ctx)
-	if err == errEnded { // else the session may be somebody else's
+	if err == supervise.ErrEnded { // else the session may be somebody else's
 		s.erase(context.WithoutCancel(ctx))
 	}
 	s.finish(subscribeFailure(err))
@@ -129,10 +130,10 @@ func (s *session) keep(ctx context.Context) error {
 		if gaveUp || isDenied(err) || isTakenOver(err) {
 			return err
 		}
-		s.e.lost.warn(s.e.log, "connection to the broker is closed", "client", s.clientID, "err", err)
+		s.e.lost.Warn(s.e.log, "connection to the broker is closed", "client", s.clientID, "err", err)
 		_ = pause(ctx, backoff(fails)) // the loop notices the end
 	}
-	return errEnded
+	return supervise.ErrEnded
 }
 
 // isContested: the broker has ended our connection in order and without a word, and takes another one at once. That is how

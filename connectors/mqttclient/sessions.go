@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/connectors/supervise"
 	"github.com/sluice-gateway/sluice/qos"
 	"github.com/sluice-gateway/sluice/qos/exchange"
 	"github.com/sluice-gateway/sluice/qos/message"
@@ -118,7 +119,7 @@ func (ss *sessions) enter(ctx context.Context, a ask) (*session, error) {
 		switch {
 		case ss.ended:
 			ss.mu.Unlock()
-			return nil, errEnded
+			return nil, supervise.ErrEnded
 		case s != nil && !s.closing:
 			s.refs++
 			ss.mu.Unlock()
@@ -131,7 +132,7 @@ func (ss *sessions) enter(ctx context.Context, a ask) (*session, error) {
 			s.refs = 1
 			ss.all[a.clientID] = s
 			ss.mu.Unlock()
-			if err := ss.e.spawn(ctx, s.run); err != nil {
+			if err := ss.e.tasks.Start(ctx, s.run); err != nil {
 				s.finish(subscribeFailure(err))
 				return nil, err
 			}
@@ -182,7 +183,7 @@ func (ss *sessions) end() {
 	}
 	ss.mu.Unlock()
 	for _, s := range all {
-		s.finish(subscribeFailure(errEnded))
+		s.finish(subscribeFailure(supervise.ErrEnded))
 		s.leave.Do(func() { close(s.left) })
 	}
 }

@@ -119,7 +119,7 @@ func (s *subscription) save(ctx context.Context) {
 		s.markMu.Lock()
 		s.dirty = true
 		s.markMu.Unlock()
-		r.f.e.lost.warn(r.f.e.log, "save a checkpoint", "group", s.group, "err", err)
+		r.f.e.lost.Warn(r.f.e.log, "save a checkpoint", "group", s.group, "err", err)
 	}
 }
 

@@ -1,12 +1,13 @@
 package kafka
 
 import (
-	"context"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sluice-gateway/sluice/connectors/supervise"
 )
 
 // Timings of connections. A broker that comes back must be found quickly, so waits between attempts stay short: a worker
@@ -50,31 +51,22 @@ func backoff(fails int) time.Duration {
 	return min(minBackoff<<min(max(fails-1, 0), 8), maxBackoff)
 }
 
-// clientLog takes franz-go's warnings into our log, at most one per logEvery: a client that retries for an hour must not
+// clientLog takes franz-go's warnings into our log, at most one line in a while: a client that retries for an hour must not
 // fill the disk.
 type clientLog struct {
-	log     *slog.Logger
-	level   kgo.LogLevel
-	last    atomic.Int64 // Unix nanoseconds
-	dropped atomic.Int64
+	log   *slog.Logger
+	level kgo.LogLevel
+	limit supervise.LogLimit
 }
-
-// logEvery is how often a client may log.
-const logEvery = 10 * time.Second
 
 func (l *clientLog) Level() kgo.LogLevel { return l.level }
 
 func (l *clientLog) Log(level kgo.LogLevel, msg string, pairs ...any) {
-	now, last := time.Now().UnixNano(), l.last.Load()
-	if now-last < int64(logEvery) || !l.last.CompareAndSwap(last, now) {
-		l.dropped.Add(1)
-		return
-	}
 	at := slog.LevelWarn
 	if level == kgo.LogLevelError {
 		at = slog.LevelError
 	}
-	l.log.Log(context.Background(), at, msg, append(pairs, "suppressed", l.dropped.Swap(0))...)
+	l.limit.Log(l.log, at, msg, pairs...)
 }
 
 // pulse learns from a client whether its cluster answers: one clock reading per response, none per message.

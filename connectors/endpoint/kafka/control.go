@@ -13,6 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/sluice-gateway/sluice/connectors/supervise"
 )
 
 // control asks the cluster about topics, offsets and groups. Its client is made when first needed and never fetches.
@@ -28,7 +30,7 @@ func (c *control) admin() (*kadm.Client, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return nil, errEnded
+		return nil, supervise.ErrEnded
 	}
 	if c.client == nil {
 		cl, err := kgo.NewClient(c.e.clientOptions("control")...)

@@ -314,7 +314,7 @@ func (c *counted) revoked(ctx context.Context, parts map[string][]int32) {
 	}
 	c.awaitProofs(ctx, leaving)
 	if err := c.saveNow(ctx, true); err != nil {
-		c.place.r.f.e.lost.warn(c.place.r.f.e.log, "save positions before partitions are given up", "group", c.group, "err", err)
+		c.place.r.f.e.lost.Warn(c.place.r.f.e.log, "save positions before partitions are given up", "group", c.group, "err", err)
 	}
 	c.drop(leaving)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/sluice-gateway/sluice/connectors/supervise"
 	"github.com/sluice-gateway/sluice/qos/message"
 )
 
@@ -48,7 +49,7 @@ func (c *counted) run(ctx context.Context) {
 		fails++
 		again.Reset(backoff(fails))
 		if fails > 1 { // once is a rebalance
-			e.lost.warn(e.log, "save positions", "group", c.group, "err", err)
+			e.lost.Warn(e.log, "save positions", "group", c.group, "err", err)
 		}
 	}
 }
@@ -105,7 +106,7 @@ func isPassing(err error) bool {
 // was lost, with the partitions of the next one.
 func saveFailure(err error) *message.Failure {
 	switch {
-	case isPassing(err), errors.Is(err, context.Canceled), errors.Is(err, errEnded),
+	case isPassing(err), errors.Is(err, context.Canceled), errors.Is(err, supervise.ErrEnded),
 		errors.Is(err, kerr.IllegalGeneration), errors.Is(err, kerr.UnknownMemberID), errors.Is(err, errNoMember):
 		return nil
 	case errors.Is(err, kerr.FencedInstanceID):
@@ -134,7 +135,7 @@ func (c *counted) Close(ctx context.Context) {
 		return
 	}
 	if err := c.saveNow(ctx, true); err != nil && saveFailure(err) != nil {
-		c.place.r.f.e.lost.warn(c.place.r.f.e.log, "save positions at the end", "group", c.group, "err", err)
+		c.place.r.f.e.lost.Warn(c.place.r.f.e.log, "save positions at the end", "group", c.group, "err", err)
 	}
 	c.overOnce.Do(func() { close(c.over) })
 	select {

@@ -20,7 +20,7 @@ func (s *subscription) startMember(ctx context.Context, level qos.Level, instanc
 	if err := m.join(instance); err != nil {
 		return nil, err
 	}
-	if err := s.r.f.e.spawn(ctx, c.run); err != nil {
+	if err := s.r.f.e.tasks.Start(ctx, c.run); err != nil {
 		m.end()
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/sluice-gateway/sluice/connectors/endpoint/kafka/security"
+	"github.com/sluice-gateway/sluice/connectors/supervise"
 	"github.com/sluice-gateway/sluice/qos/message"
 )
 
@@ -30,9 +31,6 @@ const (
 	textFailed  = "Endpoint connection failed"
 	textUnknown = "Endpoint unknown error"
 )
-
-// errEnded is the cause of failures after Run has ended.
-var errEnded = errors.New("endpoint has ended")
 
 // classify says what a failed publish to topic means. It is the one place that does. sent: a produce request went out since
 // the record was handed over, perhaps with it. What is not known to be refused may be stored: then sending it again may
@@ -90,7 +88,7 @@ func subscribeFailure(err error) *message.Failure {
 		return f
 	case isDenied(err):
 		return &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid, Message: invalid(err), Err: err}
-	case errors.Is(err, errEnded):
+	case errors.Is(err, supervise.ErrEnded):
 		return closedFailure(err)
 	}
 	return &message.Failure{Status: statusRetry, Key: message.KeyConnectionFailed, Message: textFailed, Err: err}

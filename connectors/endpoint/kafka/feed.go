@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/connectors/supervise"
 	"github.com/sluice-gateway/sluice/qos"
 	"github.com/sluice-gateway/sluice/qos/exchange"
 	"github.com/sluice-gateway/sluice/qos/message"
@@ -61,7 +62,7 @@ func (fs *feeds) of(what reading) (*feed, error) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if fs.ended {
-		return nil, errEnded
+		return nil, supervise.ErrEnded
 	}
 	if f := fs.all[key]; f != nil {
 		return f, nil
@@ -264,7 +265,7 @@ func (f *feed) layoutOf(found offsets) (*layout, vector) {
 // end fails every subscription, present and future.
 func (fs *feeds) end() {
 	for _, r := range fs.stop() {
-		r.fail(&message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textClosed, Err: errEnded})
+		r.fail(&message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textClosed, Err: supervise.ErrEnded})
 	}
 }
 

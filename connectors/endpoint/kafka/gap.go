@@ -91,7 +91,7 @@ func (c *chain) repair(ctx context.Context, f *feed, cl *kgo.Client, e kgo.Fetch
 	case errors.Is(e.Err, kerr.UnknownTopicID):
 		return c.recreated(ctx, f, cl, at.topic)
 	default:
-		f.e.lost.warn(f.e.log, "fetch", "topic", e.Topic, "partition", e.Partition, "err", e.Err)
+		f.e.lost.Warn(f.e.log, "fetch", "topic", e.Topic, "partition", e.Partition, "err", e.Err)
 	}
 	return false
 }

@@ -31,12 +31,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"sync"
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/connectors/supervise"
 	"github.com/sluice-gateway/sluice/qos/exchange"
 	"github.com/sluice-gateway/sluice/qos/message"
 )
@@ -68,11 +68,9 @@ type Endpoint struct {
 	meter  metric.Meter
 	stats  stats
 	origin *origin
-	lost   rarely
+	lost   supervise.LogLimit
 
-	work    chan func(context.Context) // goroutines for Run to start
-	ended   chan struct{}              // closed when Run takes no more work
-	endOnce sync.Once
+	tasks *supervise.Tasks
 
 	gate     gate
 	producer producer
@@ -92,10 +90,9 @@ func New(cfg, shared json.RawMessage, env connectors.Env) (*Endpoint, error) {
 			Message: textInvalid, Err: err}
 	}
 	e := &Endpoint{
-		set: set, seeds: seeds, log: env.Log, limits: withDefaults(env.Limits),
+		set: set, seeds: seeds, log: env.Log, limits: env.Limits.WithDefaults(),
 		origin: &origin{},
-		work:   make(chan func(context.Context)),
-		ended:  make(chan struct{}),
+		tasks:  supervise.NewTasks(),
 	}
 	if env.Log == nil {
 		e.log = slog.New(slog.DiscardHandler)
@@ -112,26 +109,6 @@ func New(cfg, shared json.RawMessage, env connectors.Env) (*Endpoint, error) {
 	return e, nil
 }
 
-// withDefaults fills what a caller left empty.
-func withDefaults(l connectors.Limits) connectors.Limits {
-	d := connectors.DefaultLimits
-	fill(&l.ProduceTimeout, d.ProduceTimeout)
-	fill(&l.ProducerBuffer, d.ProducerBuffer)
-	fill(&l.RingBytes, d.RingBytes)
-	fill(&l.CatchUpReaders, d.CatchUpReaders)
-	fill(&l.CatchUpBytes, d.CatchUpBytes)
-	fill(&l.CheckpointEvery, d.CheckpointEvery)
-	fill(&l.Drain, d.Drain)
-	return l
-}
-
-func fill[T comparable](v *T, otherwise T) {
-	var zero T
-	if *v == zero {
-		*v = otherwise
-	}
-}
-
 // Run starts what subscribers and publishers ask for and owns it until ctx ends. Then it ends the subscriptions, flushes
 // what was accepted for publishing within Limits.Drain, and closes every client.
 func (e *Endpoint) Run(ctx context.Context) error {
@@ -139,43 +116,15 @@ func (e *Endpoint) Run(ctx context.Context) error {
 		return fmt.Errorf("register metrics: %w", err)
 	}
 	defer e.stats.unregister()
-	var running sync.WaitGroup
-	work, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	for ctx.Err() == nil {
-		select {
-		case fn := <-e.work:
-			running.Go(func() { fn(work) })
-		case <-ctx.Done():
-		}
-	}
-	e.endOnce.Do(func() { close(e.ended) })
-	e.feeds.end()
-	drain, cancel := context.WithTimeout(work, e.limits.Drain)
-	defer cancel()
-	e.feeds.save(drain)
-	e.closeProducers(drain)
-	stop()
-	running.Wait()
+	e.tasks.Run(ctx, func(work context.Context) {
+		e.feeds.end()
+		drain, cancel := context.WithTimeout(work, e.limits.Drain)
+		defer cancel()
+		e.feeds.save(drain)
+		e.closeProducers(drain)
+	})
 	e.feeds.close()
 	return nil
-}
-
-// spawn has Run start fn, which must return when its context ends. It waits until Run has begun, at most until ctx ends.
-func (e *Endpoint) spawn(ctx context.Context, fn func(context.Context)) error {
-	select {
-	case <-e.ended:
-		return errEnded
-	default:
-	}
-	select {
-	case e.work <- fn:
-		return nil
-	case <-e.ended:
-		return errEnded
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // Publish implements connectors.Publisher.

@@ -162,7 +162,7 @@ func (l *lease) run(ctx context.Context) {
 	var p pulse
 	cl, err := l.r.f.consumer("catch-up", &p, l.chain.lay, l.chain.vec, l.budget()/2, leaseWait)
 	if err != nil {
-		l.r.f.e.lost.warn(l.r.f.e.log, "make a catch-up reader", "err", err)
+		l.r.f.e.lost.Warn(l.r.f.e.log, "make a catch-up reader", "err", err)
 		l.cut()
 		return
 	}

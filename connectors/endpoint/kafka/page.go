@@ -83,7 +83,7 @@ func (c *counted) startPage(ctx context.Context, w wanted) error {
 	if err := c.saveNow(ctx, false); err != nil {
 		return pageFailure(err)
 	}
-	return f.e.spawn(ctx, c.run)
+	return f.e.tasks.Start(ctx, c.run)
 }
 
 // pageFailure says why a page was refused.

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/sluice-gateway/sluice/connectors/supervise"
 	"github.com/sluice-gateway/sluice/qos"
 	"github.com/sluice-gateway/sluice/qos/exchange"
 	"github.com/sluice-gateway/sluice/qos/message"
@@ -157,7 +158,7 @@ func (p *producer) produce(r *record) *message.Failure {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if p.closed {
-		return &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textClosed, Err: errEnded}
+		return &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textClosed, Err: supervise.ErrEnded}
 	}
 	cl := p.client.Load()
 	//lint:ignore SA1012 nil is franz-go's "never cancelled"
@@ -180,9 +181,7 @@ func (p *producer) failed(topic string, err error) {
 		p.client.Load().PurgeTopicsFromProducing(topic)
 	}
 	// A promise must not block, and Run may be ending, which purges everything anyway.
-	select {
-	case p.e.work <- purge:
-	default:
+	if !p.e.tasks.TryStart(purge) {
 		p.purging.Delete(topic)
 	}
 }

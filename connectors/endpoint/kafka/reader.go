@@ -78,7 +78,7 @@ func (f *feed) startReader(ctx context.Context) (*reader, error) {
 	if r.cl, err = f.consumer("consumer", &r.pulse, lay, vec, min(liveFetchBytes, max(f.e.limits.RingBytes/4, 64<<10)), fetchWait); err != nil {
 		return nil, err
 	}
-	if err := f.e.spawn(ctx, r.run); err != nil {
+	if err := f.e.tasks.Start(ctx, r.run); err != nil {
 		r.cl.Close()
 		return nil, err
 	}
@@ -286,7 +286,7 @@ func (r *reader) refresh(ctx context.Context) {
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			r.f.e.lost.warn(r.f.e.log, "look for new partitions", "err", err)
+			r.f.e.lost.Warn(r.f.e.log, "look for new partitions", "err", err)
 		}
 		return
 	}

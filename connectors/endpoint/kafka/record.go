@@ -132,7 +132,7 @@ func (r *record) done(_ *kgo.Record, err error) {
 	p.failed(topic, err)
 	f := classify(topic, err, p.sent.since(handed))
 	if copied { // nobody waits for it any more
-		p.e.lost.warn(p.e.log, "message lost under "+qos.None.String(), "topic", topic, "err", f)
+		p.e.lost.Warn(p.e.log, "message lost under "+qos.None.String(), "topic", topic, "err", f)
 		return
 	}
 	out.Done(f)

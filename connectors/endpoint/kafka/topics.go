@@ -83,7 +83,7 @@ func (f *feed) discover(ctx context.Context) ([]string, error) {
 		now = append(slices.DeleteFunc(slices.Clone(now), fresh), slices.DeleteFunc(now, func(t string) bool { return !fresh(t) })...)
 		left = int64(len(now) - mostTopics)
 		now = now[:mostTopics]
-		f.e.lost.warn(f.e.log, "a topic pattern matches more topics than are read at once", "pattern", f.pattern.text,
+		f.e.lost.Warn(f.e.log, "a topic pattern matches more topics than are read at once", "pattern", f.pattern.text,
 			"topics", mostTopics+left, "read", mostTopics)
 	}
 	f.e.stats.leftOut.Add(left - f.left.Swap(left))

@@ -36,6 +36,7 @@ import (
 	"github.com/sluice-gateway/sluice/connectors"
 	"github.com/sluice-gateway/sluice/connectors/eventloop"
 	"github.com/sluice-gateway/sluice/connectors/httpfront"
+	"github.com/sluice-gateway/sluice/connectors/supervise"
 	"github.com/sluice-gateway/sluice/proto/apidef"
 	"github.com/sluice-gateway/sluice/qos/exchange"
 	"github.com/sluice-gateway/sluice/qos/message"
@@ -79,7 +80,7 @@ type Entrypoint struct {
 	httpfront.Group
 	config   Config
 	log      *slog.Logger
-	logLimit httpfront.LogLimit
+	logLimit supervise.LogLimit
 	closes   metric.Int64Counter
 	unsent   metric.Int64Counter
 	maxFrame int
@@ -181,8 +182,8 @@ func (e *Entrypoint) ended(x *exchange.Exchange, code, lost int, err error) {
 	if lost > 0 {
 		e.unsent.Add(context.Background(), int64(lost), metric.WithAttributes(attribute.String("api", x.API.ID)))
 	}
-	if err != nil && code == codeServerError && e.logLimit.Allow(time.Now()) {
-		e.log.Warn("websocket closed", "code", code, "err", err, "suppressed", e.logLimit.Suppressed())
+	if err != nil && code == codeServerError {
+		e.logLimit.Warn(e.log, "websocket closed", "code", code, "err", err)
 	}
 }
 
