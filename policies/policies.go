@@ -128,9 +128,8 @@ type Type struct {
 	Phases  Phase  // those that it declares (policies.md 0.2)
 	// Config points to a Config with its defaults, which its schema is made of; nil: it has none.
 	Config any
-	// Check decodes and validates a configuration for a phase: every problem, pointers relative to it.
-	Check func(cfg json.RawMessage, phase Phase) apidef.Problems
-	// New builds the policy of one step, whose configuration Check found right. What it returns implements RequestPolicy,
-	// ResponsePolicy or MessagePolicy as the phase needs. It must not start goroutines, dial or listen.
-	New func(cfg json.RawMessage, env Env) (any, error)
+	// Compile decodes and validates a configuration and builds the policy of one step: every problem at once, pointers
+	// relative to the configuration. Where there is no error among them, the policy implements RequestPolicy, ResponsePolicy or
+	// MessagePolicy as env.Phase needs. It must not start goroutines, dial or listen.
+	Compile func(cfg json.RawMessage, env Env) (policy any, problems apidef.Problems)
 }

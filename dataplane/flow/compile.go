@@ -74,12 +74,12 @@ func (b *builder) step(at string, phase policies.Phase, def *apidef.Step) *step 
 	default:
 		b.fail(at+"/failureMode", codeFailureMode, "%q is no failure mode; choose one of: fail, skip", def.FailureMode)
 	}
-	if !b.inPhase(at, phase, typ) || !b.checkStep(at, phase, typ, def) {
+	if !b.inPhase(at, phase, typ) {
 		return nil
 	}
-	made, err := typ.New(def.Configuration, policies.Env{Log: b.log.With("policy", typ.ID), API: b.api.Info, Phase: phase})
-	if err != nil {
-		b.failNew(at+"/configuration", err)
+	made, problems := typ.Compile(def.Configuration, policies.Env{Log: b.log.With("policy", typ.ID), API: b.api.Info, Phase: phase})
+	b.add(at+"/configuration", problems)
+	if problems.Err() != nil {
 		return nil
 	}
 	return b.equip(at, s, made)
@@ -118,15 +118,6 @@ func (b *builder) inPhase(at string, phase policies.Phase, typ policies.Type) bo
 	}
 	b.warn(at+"/policy", "policy %q is not meant for phase %s; its phases are: %s", typ.ID, phase, typ.Phases)
 	return true
-}
-
-func (b *builder) checkStep(at string, phase policies.Phase, typ policies.Type, def *apidef.Step) bool {
-	if typ.Check == nil {
-		return true
-	}
-	ps := typ.Check(def.Configuration, phase)
-	b.add(at+"/configuration", ps)
-	return ps.Err() == nil
 }
 
 // messageCondition compiles a condition per message, which only message phases have.

@@ -25,6 +25,7 @@ import (
 	"github.com/sluice-gateway/sluice/policies/messagefiltering"
 	"github.com/sluice-gateway/sluice/policies/transformheaders"
 	"github.com/sluice-gateway/sluice/proto/apidef"
+	"github.com/sluice-gateway/sluice/proto/settings"
 	"github.com/sluice-gateway/sluice/qos/exchange"
 	"github.com/sluice-gateway/sluice/qos/message"
 )
@@ -137,9 +138,9 @@ func (s *stage) deploy() *stage {
 	cfg.Endpoints["kafka"] = cfg.Endpoints["mock"] // whose levels are all four
 	cfg.Policies = policies.List(messagefiltering.Type, transformheaders.Type, assignattributes.Type, interrupt.Type, latency.Type,
 		jsonvalidation.Type, policies.Type{ID: "tag", Phases: policies.Request | policies.Response | policies.Publish | policies.Subscribe,
-			New: func(cfg json.RawMessage, _ policies.Env) (any, error) {
+			Compile: func(cfg json.RawMessage, _ policies.Env) (any, apidef.Problems) {
 				p := &tagPolicy{runs: &s.runs}
-				return p, json.Unmarshal(cfg, p)
+				return p, settings.Decode(cfg, p)
 			}})
 	s.api, _ = serve(s.t, cfg, s.def)
 	return s

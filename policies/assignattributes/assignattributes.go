@@ -40,18 +40,7 @@ var Type = policies.Type{
 	Name:    "Assign Attributes",
 	Phases:  policies.Request | policies.Response | policies.Publish | policies.Subscribe,
 	Config:  &Config{},
-	Check: func(cfg json.RawMessage, _ policies.Phase) apidef.Problems {
-		_, problems := compile(cfg)
-		return problems
-	},
-	New: func(cfg json.RawMessage, env policies.Env) (any, error) {
-		p, problems := compile(cfg)
-		if err := problems.Err(); err != nil {
-			return nil, err
-		}
-		p.log = env.Log
-		return p, nil
-	},
+	Compile: compile,
 }
 
 type entry struct {
@@ -66,10 +55,10 @@ type policy struct {
 	failed  atomic.Uint64
 }
 
-func compile(cfg json.RawMessage) (*policy, apidef.Problems) {
+func compile(cfg json.RawMessage, env policies.Env) (any, apidef.Problems) {
 	var c Config
 	problems := settings.Decode(cfg, &c)
-	p := &policy{}
+	p := &policy{log: env.Log}
 	for i, a := range c.Attributes {
 		if a.Value == nil || strings.TrimSpace(a.Name) == "" {
 			continue // as the reference does

@@ -41,7 +41,8 @@ func TestPolicies_Check(t *testing.T) {
 		if !ok {
 			t.Fatalf("%s is not in the catalog", c.policy)
 		}
-		err := typ.Check(json.RawMessage(c.cfg), policies.Publish).Err()
+		_, problems := typ.Compile(json.RawMessage(c.cfg), policies.Env{Log: slog.New(slog.DiscardHandler), Phase: policies.Publish})
+		err := problems.Err()
 		if got := fmt.Sprint(err); (err != nil) != (c.want != "") || c.want != "" && !strings.HasPrefix(got, c.want) {
 			t.Errorf("%s %s: %v, want %q", c.policy, c.cfg, err, c.want)
 		}
@@ -79,8 +80,8 @@ func TestPolicies_OnMessage(t *testing.T) {
 func on(t *testing.T, policy, cfg string, m *message.Message) string {
 	t.Helper()
 	typ, _ := builtin.Policies.Find(policy)
-	made, err := typ.New(json.RawMessage(cfg), policies.Env{Log: slog.New(slog.DiscardHandler), Phase: policies.Publish})
-	if err != nil {
+	made, problems := typ.Compile(json.RawMessage(cfg), policies.Env{Log: slog.New(slog.DiscardHandler), Phase: policies.Publish})
+	if err := problems.Err(); err != nil {
 		t.Fatal(err)
 	}
 	var c policies.Context

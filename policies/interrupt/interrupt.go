@@ -32,17 +32,7 @@ var Type = policies.Type{
 	Name:    "Interrupt",
 	Phases:  policies.Request | policies.Response,
 	Config:  &Config{},
-	Check: func(cfg json.RawMessage, _ policies.Phase) apidef.Problems {
-		_, problems := compile(cfg)
-		return problems
-	},
-	New: func(cfg json.RawMessage, _ policies.Env) (any, error) {
-		p, problems := compile(cfg)
-		if err := problems.Err(); err != nil {
-			return nil, err
-		}
-		return p, nil
-	},
+	Compile: compile,
 }
 
 type policy struct {
@@ -50,7 +40,7 @@ type policy struct {
 	text   *policies.Expression
 }
 
-func compile(cfg json.RawMessage) (*policy, apidef.Problems) {
+func compile(cfg json.RawMessage, _ policies.Env) (any, apidef.Problems) {
 	p := &policy{}
 	problems := settings.Decode(cfg, &p.config)
 	if strings.TrimSpace(p.config.ErrorKey) == "" {

@@ -55,21 +55,11 @@ const maxReported = 50
 
 // Type is the catalog entry.
 var Type = policies.Type{
-	ID:     "json-validation",
-	Name:   "JSON Validation",
-	Phases: policies.Request | policies.Response | policies.Publish | policies.Subscribe,
-	Config: &Config{},
-	Check: func(cfg json.RawMessage, phase policies.Phase) apidef.Problems {
-		_, problems := compile(cfg, phase)
-		return problems
-	},
-	New: func(cfg json.RawMessage, env policies.Env) (any, error) {
-		p, problems := compile(cfg, env.Phase)
-		if err := problems.Err(); err != nil {
-			return nil, err
-		}
-		return p, nil
-	},
+	ID:      "json-validation",
+	Name:    "JSON Validation",
+	Phases:  policies.Request | policies.Response | policies.Publish | policies.Subscribe,
+	Config:  &Config{},
+	Compile: compile,
 }
 
 // kind is what a phase's failures are like.
@@ -93,10 +83,10 @@ type policy struct {
 	detailed bool
 }
 
-func compile(cfg json.RawMessage, phase policies.Phase) (*policy, apidef.Problems) {
+func compile(cfg json.RawMessage, env policies.Env) (any, apidef.Problems) {
 	var c Config
 	problems := settings.Decode(cfg, &c)
-	p := &policy{kind: kinds[phase], detailed: c.ReturnDetailedErrorReport, lenient: c.StraightRespondMode && phase != policies.Request}
+	p := &policy{kind: kinds[env.Phase], detailed: c.ReturnDetailedErrorReport, lenient: c.StraightRespondMode && env.Phase != policies.Request}
 	at, source := "/schema", c.Schema
 	if s := c.SchemaSource; s != nil {
 		at, source = "/schemaSource/staticSchema", s.StaticSchema

@@ -25,28 +25,18 @@ const maxWait = time.Hour
 
 // Type is the catalog entry.
 var Type = policies.Type{
-	ID:     "latency",
-	Name:   "Latency",
-	Phases: policies.Request | policies.Publish | policies.Subscribe,
-	Config: defaults(),
-	Check: func(cfg json.RawMessage, _ policies.Phase) apidef.Problems {
-		_, problems := compile(cfg)
-		return problems
-	},
-	New: func(cfg json.RawMessage, _ policies.Env) (any, error) {
-		p, problems := compile(cfg)
-		if err := problems.Err(); err != nil {
-			return nil, err
-		}
-		return p, nil
-	},
+	ID:      "latency",
+	Name:    "Latency",
+	Phases:  policies.Request | policies.Publish | policies.Subscribe,
+	Config:  defaults(),
+	Compile: compile,
 }
 
 func defaults() *Config { return &Config{Time: 100, TimeUnit: "MILLISECONDS"} }
 
 type policy struct{ wait time.Duration }
 
-func compile(cfg json.RawMessage) (*policy, apidef.Problems) {
+func compile(cfg json.RawMessage, _ policies.Env) (any, apidef.Problems) {
 	c := defaults()
 	problems := settings.Decode(cfg, c)
 	unit := time.Millisecond

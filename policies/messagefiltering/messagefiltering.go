@@ -26,48 +26,36 @@ type Config struct {
 
 // Type is the catalog entry.
 var Type = policies.Type{
-	ID:     "message-filtering",
-	Name:   "Message Filtering",
-	Phases: policies.Publish | policies.Subscribe,
-	Config: defaults(),
-	Check: func(cfg json.RawMessage, _ policies.Phase) apidef.Problems {
-		_, _, problems := decode(cfg)
-		return problems
-	},
-	New: func(cfg json.RawMessage, _ policies.Env) (any, error) { return newPolicy(cfg) },
+	ID:      "message-filtering",
+	Name:    "Message Filtering",
+	Phases:  policies.Publish | policies.Subscribe,
+	Config:  defaults(),
+	Compile: compile,
 }
 
 func defaults() *Config {
 	return &Config{AckFilteredMessage: true, FilterMessageOnFilteringError: true}
 }
 
-func decode(cfg json.RawMessage) (*Config, *policies.Expression, apidef.Problems) {
+// compile builds the policy: one that is settled per connection where the filter could be a text that holds another.
+func compile(cfg json.RawMessage, _ policies.Env) (any, apidef.Problems) {
 	c := defaults()
 	problems := settings.Decode(cfg, c)
 	if strings.TrimSpace(c.Filter) == "" {
-		return c, nil, append(problems, settings.Invalid("/filter", "is required: the condition that messages must meet, e.g. {#message.headers['type'][0] == 'order'}"))
+		return nil, append(problems, settings.Invalid("/filter", "is required: the condition that messages must meet, e.g. {#message.headers['type'][0] == 'order'}"))
 	}
 	filter, err := policies.ParseExpression(c.Filter)
 	if err != nil {
-		problems = append(problems, settings.Invalid("/filter", err.Error()))
-	}
-	return c, filter, problems
-}
-
-// newPolicy builds the policy: one that is settled per connection where the filter could be a text that holds another.
-func newPolicy(cfg json.RawMessage) (policies.MessagePolicy, error) {
-	c, filter, problems := decode(cfg)
-	if err := problems.Err(); err != nil {
-		return nil, err
+		return nil, append(problems, settings.Invalid("/filter", err.Error()))
 	}
 	p := &policy{filter: filter, dropped: policies.ErrDrop, onError: c.FilterMessageOnFilteringError}
 	if !c.AckFilteredMessage {
 		p.dropped = policies.ErrHold
 	}
 	if filter.OfMessage() || filter.Shared() {
-		return p, nil
+		return p, problems
 	}
-	return &perConnection{*p}, nil
+	return &perConnection{*p}, problems
 }
 
 // policy filters by one condition.

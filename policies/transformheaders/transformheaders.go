@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -42,21 +43,11 @@ type Config struct {
 
 // Type is the catalog entry.
 var Type = policies.Type{
-	ID:     "transform-headers",
-	Name:   "Transform Headers",
-	Phases: policies.Request | policies.Response | policies.Publish | policies.Subscribe,
-	Config: &Config{},
-	Check: func(cfg json.RawMessage, _ policies.Phase) apidef.Problems {
-		_, problems := compile(cfg)
-		return problems
-	},
-	New: func(cfg json.RawMessage, _ policies.Env) (any, error) {
-		p, problems := compile(cfg)
-		if err := problems.Err(); err != nil {
-			return nil, err
-		}
-		return p, nil
-	},
+	ID:      "transform-headers",
+	Name:    "Transform Headers",
+	Phases:  policies.Request | policies.Response | policies.Publish | policies.Subscribe,
+	Config:  &Config{},
+	Compile: compile,
 }
 
 // field is a header to set or append, compiled.
@@ -73,7 +64,7 @@ type policy struct {
 	uses     policies.Uses
 }
 
-func compile(cfg json.RawMessage) (*policy, apidef.Problems) {
+func compile(cfg json.RawMessage, _ policies.Env) (any, apidef.Problems) {
 	var c Config
 	problems := settings.Decode(cfg, &c)
 	p := &policy{remove: names(c.RemoveHeaders), keep: names(c.WhitelistHeaders)}
@@ -171,29 +162,24 @@ type fields interface {
 	SetBytesV(name string, value []byte)
 	AddBytesV(name string, value []byte)
 	Del(name string)
+	All() iter.Seq2[[]byte, []byte]
 }
 
 // OnRequest implements policies.RequestPolicy.
 func (p *policy) OnRequest(_ context.Context, c *policies.Context) error {
-	h := &c.Exchange.HTTP.Request.Header
-	var present []string
-	if err := p.apply(c, h); err != nil {
-		return err
-	}
-	for name := range h.All() {
-		present = append(present, string(name))
-	}
-	p.clean(h, present)
-	return nil
+	return p.work(c, &c.Exchange.HTTP.Request.Header)
 }
 
 // OnResponse implements policies.ResponsePolicy.
 func (p *policy) OnResponse(_ context.Context, c *policies.Context) error {
-	h := &c.Exchange.HTTP.Response.Header
-	var present []string
+	return p.work(c, &c.Exchange.HTTP.Response.Header)
+}
+
+func (p *policy) work(c *policies.Context, h fields) error {
 	if err := p.apply(c, h); err != nil {
 		return err
 	}
+	var present []string
 	for name := range h.All() {
 		present = append(present, string(name))
 	}
