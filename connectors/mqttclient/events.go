@@ -1,8 +1,6 @@
 package mqttclient
 
 import (
-	"encoding/json"
-
 	"github.com/sluice-gateway/sluice/qos/message"
 )
 
@@ -20,30 +18,6 @@ const (
 	reasonRetained   = "retained-limit"  // more retained messages than are kept for new subscribers
 )
 
-// notice is the content of a Notice message.
-type notice struct {
-	Key     string `json:"key"`
-	Message string `json:"message"`
-	Closed  bool   `json:"closed"`
-}
-
-// contentOf renders a message of our own. Such messages are rare.
-func contentOf(kind message.Kind, v any) message.Message {
-	content, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // both types are plain
-	}
-	return message.Message{Kind: kind, Content: content}
-}
-
 func gapMessage(lost uint64, reason string) message.Message {
-	return contentOf(message.Gap, gap{Lost: lost, Reason: reason})
-}
-
-func noticeMessage(closed bool) message.Message {
-	n := notice{Key: message.KeyConnectionClosed, Message: textClosed, Closed: closed}
-	if !closed {
-		n.Message = "Endpoint connection restored"
-	}
-	return contentOf(message.Notice, n)
+	return message.Event(message.Gap, gap{Lost: lost, Reason: reason})
 }

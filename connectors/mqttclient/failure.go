@@ -24,7 +24,6 @@ const (
 // Texts of spec 3.6 and 3.7.
 const (
 	textInvalid = "Endpoint configuration invalid"
-	textClosed  = "Endpoint connection closed"
 	textFailed  = "Endpoint connection failed"
 )
 
@@ -100,7 +99,7 @@ func classify(topic string, err error, written bool) *message.Failure {
 	case isLasting(err): // wrong password and the like (spec 3.7)
 		return is(statusInvalid, message.KeyConnectionFailed, textFailed+": "+adviceOn(err))
 	case errors.Is(err, supervise.ErrEnded):
-		return is(statusRetry, message.KeyConnectionClosed, textClosed)
+		return is(statusRetry, message.KeyConnectionClosed, message.TextConnectionClosed)
 	}
 	return is(statusRetry, message.KeyConnectionFailed, textFailed+": not stored in topic "+topic)
 }
@@ -141,7 +140,7 @@ func subscribeFailure(err error) *message.Failure {
 		return f
 	case isTakenOver(err):
 		return &message.Failure{Status: statusConflict, Key: message.KeyConnectionClosed, Err: err,
-			Message: textClosed + ": another connection with the same client identifier has taken the session over"}
+			Message: message.TextConnectionClosed + ": another connection with the same client identifier has taken the session over"}
 	case errors.Is(err, errWeakGrant):
 		return &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid, Err: err, Message: textInvalid + ": " + err.Error()}
 	case isLasting(err):
@@ -150,7 +149,7 @@ func subscribeFailure(err error) *message.Failure {
 		return &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid, Err: err,
 			Message: textInvalid + ": the broker refuses the subscription"}
 	case errors.Is(err, supervise.ErrEnded):
-		return &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textClosed, Err: err}
+		return &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: message.TextConnectionClosed, Err: err}
 	}
 	return &message.Failure{Status: statusInvalid, Key: message.KeyConnectionFailed, Message: textFailed, Err: err}
 }

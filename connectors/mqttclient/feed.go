@@ -121,7 +121,7 @@ func (f *feed) up(l *link, want byte, again bool) {
 	f.kept.renew(time.Now())
 	if again {
 		f.ring.event(gapMessage(0, reasonConnection))
-		f.ring.event(noticeMessage(false))
+		f.ring.event(message.ConnectionNotice(false))
 	}
 	raise := f.want > want // somebody came meanwhile
 	f.mu.Unlock()
@@ -135,7 +135,7 @@ func (f *feed) up(l *link, want byte, again bool) {
 func (f *feed) down(err error) {
 	f.mu.Lock()
 	if f.link != nil {
-		f.ring.event(noticeMessage(true))
+		f.ring.event(message.ConnectionNotice(true))
 	}
 	f.link, f.have, f.lastErr = nil, -1, err
 	f.change()

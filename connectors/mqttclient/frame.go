@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/sluice-gateway/sluice/qos/message"
+	"github.com/sluice-gateway/sluice/qos/tracecontext"
 )
 
 // A PUBLISH is encoded here and not by paho's packets, which takes a dozen allocations and cuts what is too long in
@@ -113,7 +114,7 @@ func (o *outgoing) appendProperties(dst []byte) ([]byte, bool) {
 	traced := o.span.IsValid()
 	for i := range o.headers {
 		h := &o.headers[i]
-		if traced && isTraceHeader(h.Name) {
+		if traced && tracecontext.IsHeader(h.Name) {
 			continue // the worker's span is this message's parent now
 		}
 		dst = appendText(append(dst, packets.PropUser), h.Name, &ok)
@@ -147,27 +148,6 @@ func appendTrace(dst []byte, span trace.SpanContext, ok *bool) []byte {
 		dst = appendText(dst, state.String(), ok)
 	}
 	return dst
-}
-
-func isTraceHeader(name string) bool {
-	return equalFold(name, nameTraceParent) || equalFold(name, nameTraceState)
-}
-
-// equalFold compares with an ASCII lower-case name.
-func equalFold(s, lower string) bool {
-	if len(s) != len(lower) {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		if c >= 'A' && c <= 'Z' {
-			c |= 0x20
-		}
-		if c != lower[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // appendText appends an MQTT text, made clean; ok becomes false where it is too long.

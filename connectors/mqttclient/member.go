@@ -41,7 +41,7 @@ func (m *member) Poll(most int) ([]message.Message, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m.gone {
-		return nil, &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textClosed}
+		return nil, &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: message.TextConnectionClosed}
 	}
 	if f := s.fatal.Load(); f != nil {
 		return nil, f
@@ -56,7 +56,7 @@ func (m *member) Poll(most int) ([]message.Message, error) {
 	}
 	if n := m.notice; n != 0 {
 		m.notice = 0
-		return []message.Message{noticeMessage(n > 0)}, nil
+		return []message.Message{message.ConnectionNotice(n > 0)}, nil
 	}
 	from := &s.ready
 	if s.first {

@@ -27,7 +27,7 @@ type subscription struct {
 // Poll implements connectors.Subscription.
 func (s *subscription) Poll(most int) ([]message.Message, error) {
 	if s.closed.Load() {
-		return nil, &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textClosed}
+		return nil, &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: message.TextConnectionClosed}
 	}
 	if f := s.f.fatal.Load(); f != nil {
 		return nil, f

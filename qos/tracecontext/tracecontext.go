@@ -15,6 +15,26 @@ const (
 	State  = "tracestate"
 )
 
+// IsHeader tells whether name is that of a header of the trace context, compared without case.
+func IsHeader(name string) bool { return equalFold(name, Parent) || equalFold(name, State) }
+
+// equalFold compares with an ASCII lower-case name.
+func equalFold(s, lower string) bool {
+	if len(s) != len(lower) {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
 // Size is how long a traceparent of version 00 is, in bytes: version, trace id, parent id and flags, with dashes between.
 const Size = 2 + 1 + 32 + 1 + 16 + 1 + 2
 

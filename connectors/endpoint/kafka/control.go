@@ -243,9 +243,14 @@ func (c *control) commitSpots(ctx context.Context, group string, due []commitmen
 // patiently repeats what fails for a reason that passes, such as a coordinator that is about to be elected, until ctx
 // ends. franz-go gives up on some of them at once.
 func patiently(ctx context.Context, try func() error) error {
+	return repeat(ctx, kerr.IsRetriable, try)
+}
+
+// repeat tries until it goes well, fails for a reason that does not pass, or ctx ends.
+func repeat(ctx context.Context, passes func(error) bool, try func() error) error {
 	for fails := 1; ; fails++ {
 		err := try()
-		if err == nil || !kerr.IsRetriable(err) {
+		if err == nil || !passes(err) {
 			return err
 		}
 		wait := time.NewTimer(backoff(fails))

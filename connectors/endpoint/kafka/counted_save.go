@@ -82,19 +82,7 @@ func (c *counted) save(ctx context.Context, last bool) error {
 
 // saveNow saves, until ctx ends or it is in vain.
 func (c *counted) saveNow(ctx context.Context, last bool) error {
-	for fails := 1; ; fails++ {
-		err := c.save(ctx, last)
-		if err == nil || !isPassing(err) {
-			return err
-		}
-		wait := time.NewTimer(backoff(fails))
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-			wait.Stop()
-			return err
-		}
-	}
+	return repeat(ctx, isPassing, func() error { return c.save(ctx, last) })
 }
 
 // isPassing: saving may succeed on the same terms later.
@@ -122,7 +110,7 @@ func saveFailure(err error) *message.Failure {
 // fenced is the failure of who was replaced.
 func fenced(err error) *message.Failure {
 	return &message.Failure{Status: statusTaken, Key: message.KeyConnectionClosed, Err: err,
-		Message: textClosed + ": another subscriber of the same name took over"}
+		Message: message.TextConnectionClosed + ": another subscriber of the same name took over"}
 }
 
 // Close implements connectors.Subscription.

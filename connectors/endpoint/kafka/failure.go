@@ -27,7 +27,6 @@ const (
 // Texts of spec 3.6.
 const (
 	textInvalid = "Endpoint configuration invalid"
-	textClosed  = "Endpoint connection closed"
 	textFailed  = "Endpoint connection failed"
 	textUnknown = "Endpoint unknown error"
 )
@@ -77,7 +76,7 @@ func classify(topic string, err error, sent bool) *message.Failure {
 
 // closedFailure is that of an ended subscription.
 func closedFailure(err error) *message.Failure {
-	return &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textClosed, Err: err}
+	return &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: message.TextConnectionClosed, Err: err}
 }
 
 // subscribeFailure says what a failed look-up, while a subscription starts, means.

@@ -265,7 +265,7 @@ func (f *feed) layoutOf(found offsets) (*layout, vector) {
 // end fails every subscription, present and future.
 func (fs *feeds) end() {
 	for _, r := range fs.stop() {
-		r.fail(&message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textClosed, Err: supervise.ErrEnded})
+		r.fail(&message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: message.TextConnectionClosed, Err: supervise.ErrEnded})
 	}
 }
 

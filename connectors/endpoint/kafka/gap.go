@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -35,37 +34,13 @@ const (
 	reasonTooLarge  = "batch-too-large" // a compressed batch that would not fit in memory
 )
 
-// notice is the content of a Notice message.
-type notice struct {
-	Key     string `json:"key"`
-	Message string `json:"message"`
-	Closed  bool   `json:"closed"`
-}
-
-// contentOf renders a message of our own. Such messages are rare.
-func contentOf(kind message.Kind, v any) message.Message {
-	content, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // both types are plain
-	}
-	return message.Message{Kind: kind, Content: content}
-}
-
 func gapMessage(g gap) message.Message {
 	if g.Lost == 0 {
 		for _, r := range g.Ranges {
 			g.Lost += max(r.Next-r.First, 0)
 		}
 	}
-	return contentOf(message.Gap, g)
-}
-
-func noticeMessage(closed bool) message.Message {
-	n := notice{Key: message.KeyConnectionClosed, Message: textClosed, Closed: closed}
-	if !closed {
-		n.Message = "Endpoint connection restored"
-	}
-	return contentOf(message.Notice, n)
+	return message.Event(message.Gap, g)
 }
 
 // repair makes the chain go on after a fetch error that franz-go leaves to us, and puts a gap where messages were lost. It

@@ -158,7 +158,7 @@ func (p *producer) produce(r *record) *message.Failure {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if p.closed {
-		return &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textClosed, Err: supervise.ErrEnded}
+		return &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: message.TextConnectionClosed, Err: supervise.ErrEnded}
 	}
 	cl := p.client.Load()
 	//lint:ignore SA1012 nil is franz-go's "never cancelled"

@@ -41,7 +41,7 @@ func (r *record) fill(x *exchange.Exchange, m *message.Message, topic string, ow
 	traced := x.Span.IsValid()
 	for i := range m.Headers {
 		h := &m.Headers[i]
-		if traced && isTraceHeader(h.Name) {
+		if traced && tracecontext.IsHeader(h.Name) {
 			continue // the exchange's context is this record's, whatever a client's header was spelled like
 		}
 		r.headers = append(r.headers, kgo.RecordHeader{Key: h.Name, Value: h.Value})
@@ -70,25 +70,6 @@ func (r *record) trace(span trace.SpanContext) {
 	if span.TraceState().Len() > 0 {
 		r.headers = append(r.headers, kgo.RecordHeader{Key: tracecontext.State, Value: []byte(span.TraceState().String())})
 	}
-}
-
-func isTraceHeader(name string) bool {
-	return len(name) == len(tracecontext.Parent) && equalFold(name, tracecontext.Parent) ||
-		len(name) == len(tracecontext.State) && equalFold(name, tracecontext.State)
-}
-
-// equalFold compares with an ASCII lower-case name of the same length.
-func equalFold(s, lower string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if c >= 'A' && c <= 'Z' {
-			c |= 0x20
-		}
-		if c != lower[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // copyAll moves everything that the record points to into its own memory. Earlier parts of buf stay where they are: a

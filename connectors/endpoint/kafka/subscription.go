@@ -74,14 +74,14 @@ func (s *subscription) Poll(most int) ([]message.Message, error) {
 // PollView implements connectors.Viewer.
 func (s *subscription) PollView(most int) (message.View, error) {
 	if s.isClosed.Load() {
-		return message.View{}, &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textClosed}
+		return message.View{}, &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: message.TextConnectionClosed}
 	}
 	if f := s.r.fatal.Load(); f != nil {
 		return message.View{}, f
 	}
 	if down := s.r.down.Load(); down != s.toldDown {
 		s.toldDown = down
-		return message.Alone([]message.Message{noticeMessage(down)}), nil
+		return message.Alone([]message.Message{message.ConnectionNotice(down)}), nil
 	}
 	if most <= 0 {
 		return message.View{}, nil
