@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net"
 
 	"github.com/sluice-gateway/sluice/proto/apidef"
 	"github.com/sluice-gateway/sluice/qos/exchange"
@@ -73,6 +74,11 @@ type Env struct {
 	Log   *slog.Logger
 	API   *exchange.API
 	Phase Phase // the one that the step stands in
+	// Resource finds an enabled resource of the API by its name: what its type built (package resource). Nil: there is none,
+	// or it is disabled.
+	Resource func(name string) any
+	// Dial opens connections outwards, under the rules of the worker.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // RequestPolicy runs before the backend.
@@ -130,6 +136,7 @@ type Type struct {
 	Config any
 	// Compile decodes and validates a configuration and builds the policy of one step: every problem at once, pointers
 	// relative to the configuration. Where there is no error among them, the policy implements RequestPolicy, ResponsePolicy or
-	// MessagePolicy as env.Phase needs. It must not start goroutines, dial or listen.
+	// MessagePolicy as env.Phase needs. It must not start goroutines, dial or listen; one that holds something, such as
+	// connections or the memory of another machine, implements io.Closer, and is closed when nothing runs it any more.
 	Compile func(cfg json.RawMessage, env Env) (policy any, problems apidef.Problems)
 }

@@ -10,10 +10,11 @@ import (
 var arrows = map[string][]string{
 	"cmd": {"cmd/...", "controlplane/...", "dataplane/...", "connectors", "connectors/builtin", "policies",
 		"policies/builtin", "qos/...", "proto/...", "bench", "bench/report"}, // bench: users measure their own machine
-	"dataplane":    {"dataplane/...", "connectors", "connectors/eventloop", "policies", "qos/...", "proto/..."},
+	"dataplane": {"dataplane/...", "connectors", "connectors/eventloop", "policies", "policies/resource", "policies/callout",
+		"policies/rates", "qos/...", "proto/..."},
 	"controlplane": {"controlplane/...", "proto/..."},
 	"connectors":   {"connectors/...", "qos/...", "proto/..."},
-	"policies":     {"policies/...", "qos/...", "proto/..."},
+	"policies":     {"policies/...", "connectors/tlsstore", "qos/...", "proto/..."}, // callouts and resources speak TLS
 	"qos":          {"qos/...", "proto/..."},
 	"proto":        {"proto/..."},
 	"bench":        {"bench/...", "qos/...", "proto/..."}, // it measures the binary from outside, as users see it
@@ -28,7 +29,8 @@ var plugins = map[string]plugin{
 		shared: []string{"connectors", "connectors/eventloop", "connectors/supervise", "connectors/httpfront", "connectors/mqttclient",
 			"connectors/tlsstore"},
 		groups: []string{"connectors/entrypoint", "connectors/endpoint"}},
-	"policies": {base: []string{"policies/el"}, shared: []string{"policies", "policies/el"}},
+	"policies": {base: []string{"policies/el", "policies/rates"},
+		shared: []string{"policies", "policies/el", "policies/resource", "policies/callout", "policies/rates"}},
 }
 
 type plugin struct {
