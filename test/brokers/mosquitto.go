@@ -15,6 +15,11 @@ import (
 	"time"
 )
 
+// SavesAtEnd are lines that have Mosquitto save its sessions every half hour, as it comes, and when it is asked to end. Without
+// them it writes all of its sessions to disk at every change, so that a kill loses nothing: with many messages in them it does
+// nothing else.
+var SavesAtEnd = []string{"autosave_on_changes false", "autosave_interval 1800"}
+
 // MosquittoConfig says what Mosquitto a test wants. The zero value takes every client without a password.
 type MosquittoConfig struct {
 	Lines []string // of mosquitto.conf, after ours: "max_keepalive 60"

@@ -32,10 +32,6 @@ func main() {
 	}
 }
 
-// seldom has Mosquitto save its sessions every half hour, as it comes: tests have it write all of them to disk at every change,
-// which is what would be measured.
-var seldom = []string{"autosave_on_changes false", "autosave_interval 1800"}
-
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
 		return errors.New("say which command to run")
@@ -55,7 +51,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer kafka.Close()
-	mosquitto, err := brokers.NewMosquitto(ctx, filepath.Join(dir, "mosquitto"), brokers.MosquittoConfig{Lines: seldom})
+	mosquitto, err := brokers.NewMosquitto(ctx, filepath.Join(dir, "mosquitto"), brokers.MosquittoConfig{Lines: brokers.SavesAtEnd})
 	if err != nil {
 		return err
 	}
