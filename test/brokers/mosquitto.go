@@ -15,10 +15,11 @@ import (
 	"time"
 )
 
-// SavesAtEnd are lines that have Mosquitto save its sessions every half hour, as it comes, and when it is asked to end. Without
-// them it writes all of its sessions to disk at every change, so that a kill loses nothing: with many messages in them it does
-// nothing else.
-var SavesAtEnd = []string{"autosave_on_changes false", "autosave_interval 1800"}
+// ForLoad are lines of a Mosquitto that many messages go through. It saves its sessions every half hour, as it comes, and
+// when it is asked to end: otherwise tests have it write all of them to disk at every change, so that a kill loses nothing,
+// and with many messages it does nothing else. And it gives a client as many messages ahead of its acknowledgements as
+// that takes: as it comes, 20.
+var ForLoad = []string{"autosave_on_changes false", "autosave_interval 1800", "max_inflight_messages 0"}
 
 // MosquittoConfig says what Mosquitto a test wants. The zero value takes every client without a password.
 type MosquittoConfig struct {

@@ -84,7 +84,7 @@ func (w *World) startBrokers(ctx context.Context, cells []Cell) (err error) {
 		if err := os.Mkdir(dir("mosquitto"), 0o755); err != nil {
 			return fmt.Errorf("make mosquitto's directory: %w", err)
 		}
-		if w.mosquitto, err = brokers.NewMosquitto(ctx, dir("mosquitto"), brokers.MosquittoConfig{Lines: brokers.SavesAtEnd}); err != nil {
+		if w.mosquitto, err = brokers.NewMosquitto(ctx, dir("mosquitto"), brokers.MosquittoConfig{Lines: brokers.ForLoad}); err != nil {
 			return err
 		}
 	}

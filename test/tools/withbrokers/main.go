@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer kafka.Close()
-	mosquitto, err := brokers.NewMosquitto(ctx, filepath.Join(dir, "mosquitto"), brokers.MosquittoConfig{Lines: brokers.SavesAtEnd})
+	mosquitto, err := brokers.NewMosquitto(ctx, filepath.Join(dir, "mosquitto"), brokers.MosquittoConfig{Lines: brokers.ForLoad})
 	if err != nil {
 		return err
 	}
