@@ -8,13 +8,16 @@ type wheel struct {
 	slots [wheelSlots]*Conn // heads of lists
 	begin time.Time         // of tick 0
 	tick  int64             // the next to be looked at
+	soon  int64             // no slot before this tick's has anything
 	count int
 }
 
-// The wheel's grain and size. What is due later than a turn stands in the last slot and is looked at once per turn.
+// The wheel's grain and size. What is due later than a turn stands in the last slot and is looked at once per turn. The grain is
+// well below the pause before a client's TCP is asked what it has: where few messages may be unproven, that is what a stream
+// waits for.
 const (
-	grain      = 100 * time.Millisecond
-	wheelSlots = 128
+	grain      = 20 * time.Millisecond
+	wheelSlots = 512
 )
 
 func (w *wheel) tickOf(t time.Time) int64 {
@@ -37,6 +40,7 @@ func (w *wheel) put(c *Conn, t time.Time) {
 		(*head).prevInSlot = c
 	}
 	*head = c
+	w.soon = min(w.soon, at)
 	w.count++
 }
 
@@ -81,8 +85,9 @@ func (w *wheel) next() (time.Time, bool) {
 	if w.count == 0 {
 		return time.Time{}, false
 	}
-	for t := w.tick; t < w.tick+wheelSlots; t++ {
+	for t := max(w.tick, w.soon); t < w.tick+wheelSlots; t++ {
 		if w.slots[t%wheelSlots] != nil {
+			w.soon = t
 			return w.begin.Add(time.Duration(t) * grain), true
 		}
 	}

@@ -62,8 +62,12 @@ const had = -1
 // and brokers of MQTT 3.1.1, know no such bound.
 const mostHeld = 4 * receiveMaximum
 
-// sessionShare is the part of Limits.RingBytes that a session may hold.
-const sessionShare = 16
+// sessionShare is the part of Limits.RingBytes that a session may hold, but leastHeld bytes at least: what is held is on its way
+// to clients, and less than goes out in the time of a proof makes them wait for each other.
+const (
+	sessionShare = 16
+	leastHeld    = 256 << 10
+)
 
 // mostShort is how many connections may end one after another within steady, each having been good for a subscription,
 // before somebody else is taken to use our client id.
