@@ -141,6 +141,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	s.api = humago.New(s.mux, s.describe())
 	s.api.UseMiddleware(asBadRequest)
 	s.registerAPIs()
+	s.registerDocuments()
 	s.registerLifecycle()
 	s.registerPlans()
 	s.registerSubscriptions()

@@ -1,5 +1,5 @@
 // Package client is the command line of the people who run Sluice: apply, validate, get, delete, deploy, start, stop,
-// plan, subscriptions, status, version. It speaks to the management API and nothing else, holds no state between commands, and prints
+// plan, subscriptions, describe, status, version. It speaks to the management API and nothing else, holds no state between commands, and prints
 // for people or, with -o json and -o yaml, for programs.
 package client
 
@@ -18,7 +18,7 @@ import (
 func Commands(validation apidef.Validation) []*cobra.Command {
 	return []*cobra.Command{
 		newApply(validation), newValidate(validation), newGet(), newDelete(validation),
-		newDeploy(), newStart(), newStop(), newPlan(), newSubscriptions(), newStatus(), newVersion(),
+		newDeploy(), newStart(), newStop(), newPlan(), newSubscriptions(), newDescribe(), newStatus(), newVersion(),
 	}
 }
 

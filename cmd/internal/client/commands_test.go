@@ -47,6 +47,8 @@ func tour(t *testing.T, on server) {
 		{"17-get-api-management", "get api orders-stream --dialect management -o yaml"},
 		{"18-get-api-crd", "get api orders-stream --dialect crd"},
 		{"19-get-apis-crd", "get apis --dialect crd"},
+		{"19-describe-asyncapi", "describe asyncapi orders-stream"},
+		{"19-describe-openapi", "describe openapi orders-stream --draft --gateway https://gateway.example.com -o yaml"},
 		{"20-plan-create", "plan create invoice-stream --security api-key --name Gold"},
 		{"21-plan-publish", "plan publish invoice-stream Gold"},
 		{"22-plan-create-publish-json", "plan create invoice-stream --security jwt --publish -o json"},

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-gateway/sluice/controlplane/describe"
 	"github.com/sluice-gateway/sluice/proto/apidef"
 	"github.com/sluice-gateway/sluice/proto/management"
 )
@@ -205,7 +206,18 @@ func (f *fake) one(w http.ResponseWriter, r *http.Request, parts []string) {
 	}
 }
 
+var documents = map[string]func(*apidef.API, describe.Options) (map[string]any, error){"asyncapi": describe.AsyncAPI, "openapi": describe.OpenAPI}
+
 func (f *fake) below(w http.ResponseWriter, r *http.Request, a *fakeAPI, parts []string) {
+	if make := documents[parts[0]]; make != nil {
+		made, err := make(a.def, describe.Options{Gateway: r.URL.Query().Get("gateway")})
+		if err != nil {
+			refuse(w, 400, err.Error(), "apiType.notAllowed")
+			return
+		}
+		answer(w, 200, made)
+		return
+	}
 	switch parts[0] {
 	case "deploy":
 		if !slices.ContainsFunc(a.def.Plans, func(p apidef.Plan) bool { return p.Status == apidef.PlanPublished }) {
