@@ -12,6 +12,9 @@ import (
 	"github.com/sluice-gateway/sluice/test/fake"
 )
 
+// id is that of messages that a client can ask for again.
+var id = []byte("id")
+
 // What the tests write: more marks than are kept and more bytes than a client's kernel takes unread, less than ours holds.
 const blocks, blockSize = 40, 8 << 10
 
@@ -46,7 +49,7 @@ func write(t *testing.T, c net.Conn, r *httpfront.Receipts) (proven int64) {
 		if _, err := c.Write(block); err != nil {
 			t.Fatal(err)
 		}
-		if m := r.Mark(&message.Message{Topic: "t", Partition: 3, Offset: int64(i), Content: block}, time.Now()); m != nil {
+		if m := r.Mark(&message.Message{Topic: "t", Partition: 3, Offset: int64(i), ID: id, Content: block}, time.Now()); m != nil {
 			proven = m.Offset
 		}
 	}
@@ -128,6 +131,48 @@ func TestReceipts_BrokenConnection(t *testing.T) {
 	}
 }
 
+// What a client's TCP has counts once the connection has outlived that by the grace, or was ended in order.
+func TestReceipts_Grace(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		then func(*httpfront.Receipts, time.Time) *message.Message
+		want bool
+	}{
+		{"at once", func(r *httpfront.Receipts, at time.Time) *message.Message { return r.Proven(at) }, false},
+		{"just before", func(r *httpfront.Receipts, at time.Time) *message.Message {
+			return r.Proven(at.Add(httpfront.Grace - 1))
+		}, false},
+		{"when it is over", func(r *httpfront.Receipts, at time.Time) *message.Message { return r.Proven(at.Add(httpfront.Grace)) }, true},
+		{"ended in order", func(r *httpfront.Receipts, _ time.Time) *message.Message { m, _ := r.Last(true); return m }, true},
+		{"reset", func(r *httpfront.Receipts, _ time.Time) *message.Message { m, _ := r.Last(false); return m }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			client, server := pair(t)
+			r := httpfront.NewReceipts(server)
+			if _, err := server.Write(make([]byte, 100)); err != nil {
+				t.Fatal(err)
+			}
+			far := time.Now().Add(time.Hour) // so that Last, which asks the clock, is early
+			r.Mark(&message.Message{Offset: 7}, far)
+			if _, err := io.ReadFull(client, make([]byte, 100)); err != nil {
+				t.Fatal(err)
+			}
+			end := time.Now().Add(fake.Patience)
+			for r.Proven(far) == nil && !r.Next().Equal(far.Add(httpfront.Grace)) { // until it is seen
+				if time.Now().After(end) {
+					t.Fatal("never seen")
+				}
+				runtime.Gosched()
+			}
+			if m := c.then(r, far); (m != nil) != c.want || m != nil && m.Offset != 7 {
+				t.Errorf("got %+v", m)
+			}
+		})
+	}
+}
+
 // What is no TCP connection proves nothing, and asks for nothing.
 func TestReceipts_NoTCP(t *testing.T) {
 	t.Parallel()
@@ -141,7 +186,7 @@ func TestReceipts_NoTCP(t *testing.T) {
 func TestReceipts_Allocations(t *testing.T) {
 	client, server := pair(t)
 	r := httpfront.NewReceipts(server)
-	m, b := &message.Message{Topic: "t"}, make([]byte, 1)
+	m, b := &message.Message{Topic: "t", ID: id}, make([]byte, 1)
 	now := time.Now()
 	if n := testing.AllocsPerRun(1000, func() {
 		_, _ = server.Write(b)

@@ -28,7 +28,8 @@
 // workers, and nothing else but its resume point: sse the last id (Last-Event-ID), http-get the last nextCursor, sluice.v1 over
 // a websocket the last id, the plain websocket nothing. Where the level counts, what was saved under the identifier says where
 // a client is, so that it sends no resume point, except for http-get under at-least-once, where that is the proof of
-// receipt. An anonymous client of sse has it the other way round: no identity, and its last id.
+// receipt. An anonymous client of sse has it the other way round: no identity, and its last id. One with neither, whose
+// receipt is what its kernel has acknowledged, closes its side when it leaves, and reads what has come until then.
 //
 // A webhook's subscriber is a program that both workers call; its subscription is its identity. A call that it answers with 2xx
 // is delivered; where the level repeats nothing every call is, whatever the answer, so that none may come twice. It is judged

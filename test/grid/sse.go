@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/sluice-gateway/sluice/qos"
 )
 
 // sseClient reads a stream of events after the rules of the WHATWG, and resumes with the last id as browsers do. Where the
@@ -50,8 +53,12 @@ func (d sseClient) connect(ctx context.Context, url string, s *session) error {
 	}
 	s.begin()
 	lines := bufio.NewReaderSize(res.Body, 4<<10)
+	leaving := false
 	for {
 		e, err := readEvent(lines)
+		if leaving && err != nil {
+			return errLeave
+		}
 		if err != nil {
 			return err
 		}
@@ -63,13 +70,22 @@ func (d sseClient) connect(ctx context.Context, url string, s *session) error {
 		case "error":
 			err = fmt.Errorf("error event: %s", e.data)
 		}
-		if err != nil {
+		if errors.Is(err, errLeave) && d.readsOn(s) {
+			leaving, err = true, s.closeWrite()
+		}
+		if err != nil && !(leaving && errors.Is(err, errLeave)) {
 			return err
 		}
 		if e.id != "" {
 			s.resume = e.id
 		}
 	}
+}
+
+// readsOn: what this client's kernel has acknowledged counts as received, and it has no id to ask for it again, so that it
+// says that it leaves, and reads what has come until then.
+func (d sseClient) readsOn(s *session) bool {
+	return !d.resumes && s.run.cell.level() == qos.AtLeastOnce
 }
 
 func tellGap(s *session, text string) error {

@@ -43,7 +43,8 @@ type session struct {
 	stayed   int        // messages since it left; a page is a connection of its own
 	unbroken bool       // its connections are one (http-get)
 	open     bool
-	fatal    error // the program cannot go on
+	fatal    error    // the program cannot go on
+	conn     net.Conn // the last one, of clients that use dial
 }
 
 // errLeave ends a connection because the client wants to.
@@ -177,8 +178,12 @@ func (s *session) dial(ctx context.Context, network, addr string) (net.Conn, err
 	if err == nil && s.run.slow.Load() {
 		err = c.(*net.TCPConn).SetReadBuffer(slowBuffer)
 	}
+	s.conn = c
 	return c, err
 }
+
+// closeWrite says that the client sends nothing more. It goes on reading.
+func (s *session) closeWrite() error { return s.conn.(*net.TCPConn).CloseWrite() }
 
 // web is an HTTP client of the session's own.
 func (s *session) web() *http.Client {

@@ -26,6 +26,9 @@ const minRetry, maxRetry = 1000, 30000
 // closeTimeout bounds the saving of what was delivered when a stream ends.
 const closeTimeout = 5 * time.Second
 
+// lingerTimeout bounds the wait for the last acknowledgements of a client that has left.
+const lingerTimeout = 500 * time.Millisecond
+
 // stream is one client's connection. Its methods are called by the event loop's goroutine.
 type stream struct {
 	entrypoint *Entrypoint
@@ -157,14 +160,15 @@ func (s *stream) Input(p []byte) (int, error) {
 // Ended implements eventloop.Handler. What is left may wait for the broker, so it gets a goroutine, which the member
 // stands for.
 func (s *stream) Ended(err error) {
-	go s.finish(err == nil)
+	go s.finish(err)
 }
 
-// finish ends what belongs to the stream. whole: the response was written to its end, so that the connection, as its head
-// promised, serves the client's next request, unless that came too early and was passed over.
-func (s *stream) finish(whole bool) {
-	if s.receipts != nil { // what was acknowledged before the end counts; what was not comes again
-		s.proven(s.receipts.Proven(time.Now()))
+// finish ends what belongs to the stream. Without an error the response was written to its end, so that the connection, as its
+// head promised, serves the client's next request, unless that came too early and was passed over.
+func (s *stream) finish(err error) {
+	whole := err == nil
+	if s.receipts != nil {
+		s.lookLast(whole || errors.Is(err, io.EOF))
 	}
 	closing, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), closeTimeout)
 	s.sub.Close(closing)
@@ -174,6 +178,28 @@ func (s *stream) finish(whole bool) {
 	}
 	s.exchange.End()
 	s.member.Leave()
+}
+
+// lookLast counts what was acknowledged before the end; what was not comes again. A client that left in order may still be
+// reading what is on its way to it, which it then need not get again.
+func (s *stream) lookLast(read bool) {
+	enough := time.After(lingerTimeout)
+	again := time.NewTicker(lingerTimeout / 50)
+	defer again.Stop()
+	for {
+		m, more := s.receipts.Last(read)
+		s.proven(m)
+		if !more {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-enough:
+			return
+		case <-s.ctx.Done():
+			return
+		}
+	}
 }
 
 // appendRetry appends a random reconnection time.
