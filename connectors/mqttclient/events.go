@@ -13,7 +13,7 @@ type gap struct {
 // Reasons of gaps. Clients read them; they never change meaning.
 const (
 	reasonSlow       = "slow-client"     // the subscriber was overtaken by the ring's end
-	reasonConnection = "connection-lost" // what was published while we were away, if anything was
+	reasonConnection = "connection-lost" // what was published while we were away, or on its way when the connection broke, if anything was
 	reasonSession    = "session-lost"    // the broker has forgotten the session, and with it what it kept for the client
 	reasonRetained   = "retained-limit"  // more retained messages than are kept for new subscribers
 )

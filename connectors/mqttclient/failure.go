@@ -25,6 +25,9 @@ const (
 const (
 	textInvalid = "Endpoint configuration invalid"
 	textFailed  = "Endpoint connection failed"
+	// textDismissed is of our own: see member.quit.
+	textDismissed = message.TextConnectionClosed +
+		": messages come again that were in the hands of another connection of the client, reconnect to get them in order"
 )
 
 var (

@@ -20,6 +20,7 @@ func TestSession_Allocations(t *testing.T) {
 		s := newSession(&e.sessions, ask{filter: "t", qos: 1, first: q == qos.AtMostOnce})
 		m := &member{s: s, wake: func() {}}
 		s.members[m] = struct{}{}
+		s.up(true, false)
 		const burst = 64
 		var buf []byte
 		n := testing.AllocsPerRun(200, func() {

@@ -1,7 +1,9 @@
 package mqttclient
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/sluice-gateway/sluice/connectors"
@@ -17,9 +19,11 @@ type member struct {
 
 	// The following are guarded by session.mu.
 	taken  queue[message.Message] // not yet proved, in the order of polling
+	polled int64                  // the number behind the last that was handed out
 	gone   bool
-	lost   bool // to be told: the broker has lost the session
-	notice int  // to be told: the connection is closed (1), or restored (-1)
+	fail   *message.Failure // why it is gone; nil: it was closed
+	gap    string           // to be told: why messages may be lost; empty: none are
+	notice int              // to be told: the connection is closed (1), or restored (-1)
 }
 
 // notify has the member told that the connection was closed or restored. What was restored before it could be told that it
@@ -40,6 +44,9 @@ func (m *member) Poll(most int) ([]message.Message, error) {
 	s := m.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if m.fail != nil {
+		return nil, m.fail
+	}
 	if m.gone {
 		return nil, &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: message.TextConnectionClosed}
 	}
@@ -49,20 +56,22 @@ func (m *member) Poll(most int) ([]message.Message, error) {
 	if most <= 0 {
 		return nil, nil
 	}
-	if m.lost {
-		m.lost = false
+	if reason := m.gap; reason != "" {
+		m.gap = ""
 		s.e.stats.gaps.Add(1)
-		return []message.Message{gapMessage(0, reasonSession)}, nil
+		return []message.Message{gapMessage(0, reason)}, nil
 	}
 	if n := m.notice; n != 0 {
 		m.notice = 0
 		return []message.Message{message.ConnectionNotice(n > 0)}, nil
 	}
-	from := &s.ready
-	if s.first {
-		from = &s.cleared
+	var view []message.Message
+	switch {
+	case s.first:
+		view = s.cleared.take(most)
+	case s.linked || s.alone: // else it would come again (session.forsake)
+		view = s.ready.take(most)
 	}
-	view := from.take(most)
 	if len(view) == 0 {
 		s.waiting[m] = struct{}{}
 		if s.first && s.fenced == 0 { // else there will be something soon
@@ -72,7 +81,10 @@ func (m *member) Poll(most int) ([]message.Message, error) {
 		return nil, nil
 	}
 	s.e.stats.delivered.Add(int64(len(view)))
+	m.polled = view[len(view)-1].Offset + 1
 	if !s.first {
+		s.several = s.several || s.last != nil && s.last != m
+		s.last = m
 		for i := range view {
 			m.taken.push(view[i])
 		}
@@ -140,24 +152,51 @@ func (m *member) Close(ctx context.Context) {
 	})
 }
 
-// quit gives back what is not proved.
+// quit gives back what is not proved. It goes to other members, but not behind what came later: those who have such
+// messages are dismissed, to come back and get everything in order.
 func (m *member) quit() {
 	s := m.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m.gone = true
-	delete(s.members, m)
-	delete(s.waiting, m)
-	var back []message.Message
-	for ; m.taken.len() > 0; m.taken.pop() {
-		if sl := s.win.at(m.taken.front().Offset); sl != nil && !sl.acked {
-			back = append(back, *m.taken.front())
+	back := m.part(nil)
+	for changed := true; changed && len(back) > 0; {
+		first := slices.MinFunc(back, byNumber).Offset
+		changed = false
+		for o := range s.members {
+			if o.polled > first {
+				back = o.dismiss(back)
+				changed = true
+			}
 		}
 	}
 	if len(back) > 0 {
+		slices.SortFunc(back, byNumber)
 		s.ready.giveBack(back)
 		s.wakeAll()
 	}
 }
+
+// part takes m out of the session and appends what it has not proved to back.
+func (m *member) part(back []message.Message) []message.Message {
+	m.gone = true
+	delete(m.s.members, m)
+	delete(m.s.waiting, m)
+	for ; m.taken.len() > 0; m.taken.pop() {
+		if sl := m.s.win.at(m.taken.front().Offset); sl != nil && !sl.acked {
+			back = append(back, *m.taken.front())
+		}
+	}
+	return back
+}
+
+// dismiss is part for a member that does not go by itself: it is told to come back.
+func (m *member) dismiss(back []message.Message) []message.Message {
+	back = m.part(back)
+	m.fail = &message.Failure{Status: statusRetry, Key: message.KeyConnectionClosed, Message: textDismissed}
+	m.wake()
+	return back
+}
+
+func byNumber(a, b message.Message) int { return cmp.Compare(a.Offset, b.Offset) }
 
 var _ connectors.Subscription = (*member)(nil)

@@ -2,6 +2,7 @@ package mqttclient
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/eclipse/paho.golang/packets"
@@ -211,11 +212,65 @@ func (s *session) unanswered(sl *slot, seq int64) {
 	}
 }
 
+// doubt counts what was answered and may have been read: whether the broker sends it again, only it knows.
+func (s *session) doubt(view []message.Message) {
+	for i := range view {
+		if sl := s.win.at(view[i].Offset); sl != nil && sl.qos > 0 && !s.alone {
+			s.doubted++
+		}
+	}
+}
+
+// forsake gives up what earlier connections have brought and was not answered. While there was none, another worker may have
+// had the session: its client may have those messages, and the broker may have given their packet identifiers to others. What
+// is still owed, the broker sends again, in order (MQTT 5, 4.4 and 4.6), and it counts as new. QoS 0 is never sent again, and
+// stays. None of several members may get, behind what it has, what another one had: those who have anything are dismissed.
+func (s *session) forsake() {
+	clear(s.stale)
+	for i := s.win.head; i < len(s.win.slots); i++ {
+		if sl := &s.win.slots[i]; !sl.done && sl.qos > 0 {
+			s.settle(sl)
+		}
+	}
+	stays := s.keptOf(&s.ready)
+	for m := range s.members {
+		if s.several && m.polled > 0 {
+			stays = m.dismiss(stays)
+		}
+		for n := m.taken.len(); n > 0; n-- {
+			one := *m.taken.front()
+			m.taken.pop()
+			if s.win.at(one.Offset) != nil {
+				m.taken.push(one)
+			}
+		}
+	}
+	if s.several || s.last != nil && s.last.gone {
+		s.last, s.several = nil, false
+	}
+	slices.SortFunc(stays, byNumber)
+	s.ready = backlog{}
+	s.ready.add(stays)
+	s.win.advance()
+}
+
+// keptOf empties a backlog and returns what of it is not settled.
+func (s *session) keptOf(b *backlog) (kept []message.Message) {
+	for view := b.take(b.n); len(view) > 0; view = b.take(b.n) {
+		for i := range view {
+			if s.win.at(view[i].Offset) != nil {
+				kept = append(kept, view[i])
+			}
+		}
+	}
+	return kept
+}
+
 // abandon counts what was answered and found nobody: at-most-once means that it is lost.
 func (s *session) abandon() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := s.cleared.n; n > 0 {
+	if n := s.cleared.n + s.doubted; n > 0 {
 		s.e.stats.abandoned.Add(int64(n))
 		s.e.lost.Warn(s.e.log, "messages were acknowledged and their client left before it got them", "client", s.clientID, "messages", n)
 	}

@@ -47,6 +47,9 @@ type session struct {
 	fences  queue[fence]     // what awaits a PINGRESP
 	fenced  int              // messages among them
 	demand  int              // at-most-once: how many messages are wanted
+	last    *member          // at-least-once: whom something was handed last
+	several bool             // at-least-once: others were handed something too, over this connection or one before
+	doubted int              // at-most-once: answered over a connection that broke before the broker had certainly read it
 }
 
 // receipt is a message that the broker awaits an answer to.
@@ -172,7 +175,7 @@ func (s *session) serve(ctx context.Context, l *link, again bool) error {
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	ctx, stop := context.WithCancelCause(ctx)
-	s.up(l, again)
+	s.up(l.present, again)
 	parts.Go(func() { stop(s.write(ctx, l)) })
 	var err error
 	if !again || !l.present || s.e.version == V5 { // MQTT 3.1.1 would send what is retained once more
@@ -199,21 +202,31 @@ func (s *session) subscribe() *packets.ControlPacket {
 	return p
 }
 
-// up takes the connection into service.
-func (s *session) up(l *link, again bool) {
+// up takes the connection into service. present: the broker has kept the session; again: there was a connection before.
+func (s *session) up(present, again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.linked = true
 	if !again {
 		return
 	}
-	if !l.present { // the broker has forgotten what it had for us
+	reason := ""
+	if s.doubted > 0 {
+		reason, s.doubted = reasonConnection, 0
+	}
+	if !present { // the broker has forgotten what it had for us
 		clear(s.stale)
 		s.have = -1 // and the subscription with it
 		s.e.stats.sessionsLost.Add(1)
+		reason = reasonSession
+	}
+	if !s.alone && (present || s.first) {
+		s.forsake()
 	}
 	for m := range s.members {
-		m.lost = m.lost || !l.present
+		if reason != "" {
+			m.gap = reason
+		}
 		m.notify(false)
 	}
 	s.wakeAll()
@@ -237,6 +250,7 @@ func (s *session) down(err error) {
 		views := s.fences.items[s.fences.head+i].views
 		for j := len(views) - 1; j >= 0; j-- {
 			s.ready.giveBack(views[j])
+			s.doubt(views[j])
 		}
 	}
 	s.fences.clear()

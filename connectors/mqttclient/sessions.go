@@ -40,6 +40,7 @@ type ask struct {
 	qos      byte
 	first    bool   // at-most-once: answer the broker before handing out
 	durable  bool   // the client may come back
+	alone    bool   // nobody else can have the client id, since it is random
 	expiry   uint32 // seconds, see noExpiry
 }
 
@@ -55,7 +56,7 @@ func (ss *sessions) asked(x *exchange.Exchange, o *connectors.SubscribeOptions, 
 	set := &ss.e.set
 	a := ask{filter: filter, qos: set.consumeQoS, first: x.QoS == qos.AtMostOnce, expiry: lonelyExpiry}
 	if !x.ClientSupplied {
-		a.clientID = clientPrefix + randomText()
+		a.clientID, a.alone = clientPrefix+randomText(), true
 		return a
 	}
 	a.clientID = clientPrefix + x.ClientIdentifier
