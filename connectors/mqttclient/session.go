@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/eclipse/paho.golang/packets"
@@ -147,7 +148,7 @@ func (s *session) keep(ctx context.Context) error {
 // MQTT 3.1.1 gives a session to somebody else, and Mosquitto does so in MQTT 5 as well. A broker that was stopped takes no
 // connection at that moment, and a network that broke ends none in order.
 func (s *session) isContested(ctx context.Context, err error) bool {
-	if !errors.Is(err, io.EOF) || !s.wasGranted() {
+	if s.alone || !errors.Is(err, io.EOF) || !s.wasGranted() {
 		return false
 	}
 	l, err := s.e.dial(ctx, fresh())
@@ -176,8 +177,11 @@ func (s *session) serve(ctx context.Context, l *link, again bool) error {
 	defer parts.Wait()
 	ctx, stop := context.WithCancelCause(ctx)
 	s.up(l.present, again)
-	parts.Go(func() { stop(s.write(ctx, l)) })
-	var err error
+	var written, err error
+	parts.Go(func() {
+		written = s.write(ctx, l)
+		stop(written)
+	})
 	if !again || !l.present || s.e.version == V5 { // MQTT 3.1.1 would send what is retained once more
 		err = l.send(s.subscribe())
 	}
@@ -185,7 +189,17 @@ func (s *session) serve(ctx context.Context, l *link, again bool) error {
 		err = s.read(ctx, l)
 	}
 	stop(err)
-	return context.Cause(ctx)
+	parts.Wait()
+	return endOf(context.Cause(ctx), written)
+}
+
+// endOf says how a connection ended. Where it was reset, the system tells the first who asks: if that was the writer, the
+// reader finds an end in order, which would mean something else (isContested).
+func endOf(cause, written error) error {
+	if errors.Is(cause, io.EOF) && errors.Is(written, syscall.ECONNRESET) {
+		return written
+	}
+	return cause
 }
 
 // subscribe makes the packet: what is retained comes only where the session has no such subscription yet, and not at all to

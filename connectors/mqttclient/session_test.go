@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"testing"
 
@@ -332,4 +334,87 @@ func canceled() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
+}
+
+// TestMember_GivesBackInOrder has one of four members leave: those who have later messages than it leaves behind give up theirs as
+// well, however far that reaches; who has only earlier ones stays, and a new one gets everything in order.
+func TestMember_GivesBackInOrder(t *testing.T) {
+	t.Parallel()
+	e, err := New([]byte(config("127.0.0.1:1", "t", "")), nil, connectors.Env{}, V311)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSession(&e.sessions, ask{filter: "t", qos: 1})
+	s.up(true, false)
+	take := func(m *member, most int) (numbers []int64) {
+		t.Helper()
+		view, err := m.Poll(most)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range view {
+			numbers = append(numbers, view[i].Offset)
+		}
+		return numbers
+	}
+	var all [4]*member
+	for i := range all {
+		all[i] = &member{s: s, wake: func() {}}
+		s.members[all[i]] = struct{}{}
+	}
+	for i := range 8 {
+		s.absorb(packet(i))
+	}
+	early, left, later, between := all[0], all[1], all[2], all[3]
+	take(early, 1)   // 0
+	take(later, 1)   // 1
+	take(between, 1) // 2, behind what the later one leaves
+	take(left, 2)    // 3 and 4
+	take(later, 2)   // 5 and 6
+	left.quit()
+	for _, m := range []*member{later, between} {
+		_, err := m.Poll(1)
+		failed(t, err, statusRetry, message.KeyConnectionClosed)
+	}
+	if got := take(early, 8); !slices.Equal(got, []int64{1, 2, 3, 4, 5, 6}) {
+		t.Errorf("came again: %v", got)
+	}
+	if got := take(early, 8); !slices.Equal(got, []int64{7}) {
+		t.Errorf("then %v", got)
+	}
+}
+
+// TestSession_ResetIsNoEndInOrder resets a connection and has the writer learn of it first: what the reader then finds looks like
+// the polite end by which MQTT 3.1.1 gives a session to somebody else.
+func TestSession_ResetIsNoEndInOrder(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	client, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	broker, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := broker.(*net.TCPConn).SetLinger(0); err != nil {
+		t.Fatal(err)
+	}
+	broker.Close()
+	_, written := client.Write([]byte{1})
+	_, read := client.Read(make([]byte, 1))
+	if written == nil || !errors.Is(read, io.EOF) {
+		t.Fatalf("the system tells the writer %v and the reader %v", written, read)
+	}
+	if got := endOf(read, written); errors.Is(got, io.EOF) {
+		t.Errorf("a reset is taken for %v", got)
+	}
+	if got := endOf(io.EOF, context.Canceled); !errors.Is(got, io.EOF) {
+		t.Errorf("an end in order is taken for %v", got)
+	}
 }
