@@ -21,21 +21,33 @@
 // client. What is retained comes once, when the session is new. Where the broker says after a reconnection that it has
 // forgotten the session, every subscriber gets a gap event.
 //
+// A connection that broke may have been taken over and no one could tell: Mosquitto resets one on which it has bytes to read.
+// So after every reconnection of a client with a name, what was received before and not answered is given up, and the broker
+// says by its redelivery what is still owed, in order (session.forsake). At-least-once, clients then get again what they had not
+// proved.
+//
+// A session's order is kept for each of its subscribers. Who leaves with messages unproved gives them back, and they go to those
+// who have none that came later; the others are told to come back (503), and get everything in order.
+//
 // At-least-once: a message is acknowledged when the client has proved receipt, in the order of receipt. Unproven are at
 // most receiveMaximum messages and a share of Limits.RingBytes; beyond that a slow client holds the broker up, which queues
 // as its own configuration says (Mosquitto: max_queued_messages, 1000 by default, then it drops; raise it).
 //
 // At-most-once: a message is acknowledged before it is handed out, and handed out only when a PINGRESP has shown that the
 // broker took the acknowledgement (proof.go). So no redelivery reaches a client that may have had the message, whatever
-// connection or worker breaks. It rests on the broker remembering acknowledgements: one that is restored from an older
+// connection or worker breaks. Where the connection breaks between the two, the message comes only if the broker sends it again,
+// and the client is told of a gap. It rests on the broker remembering acknowledgements: one that is restored from an older
 // state of its disk repeats what it has forgotten.
 //
 // Subscribers with an Instance (webhooks over several workers) share the work by a shared subscription,
 // $share/<identifier>/<filter>, each with a session of its own. MQTT 5 has brokers send nothing that is retained to those
 // (4.8.2); of Mosquitto 2.0, which does, it is asked not to. MQTT 3.1.1 has no word for that: there every member gets what Mosquitto
 // has retained, whenever it subscribes. Mosquitto 2.0 deals messages out in turn, also to members that are away: their part waits in their session and is theirs when they come
-// back under the same Instance; no other member gets it, and if the session expires first, it is lost. So Instances must
-// be stable, and sessionExpiryInterval longer than a worker may be away. Brokers that deal to connected members only
+// back under the same Instance; no other member gets it. A worker that never comes back loses its part when the session
+// expires, and nobody can tell how much: with MQTT 5 after sessionExpiryInterval, with 3.1.1 after the broker's own setting
+// (Mosquitto: persistent_client_expiration, by default never, so that the session takes its part and keeps it for ever). So
+// Instances must be stable, sessionExpiryInterval longer than a worker may be away, and the session of one that is taken out of
+// service for good be ended at the broker. Brokers that deal to connected members only
 // (HiveMQ, EMQX) give a part that was not acknowledged to the others.
 //
 // Packets are those of paho.golang/packets, and of paho.mqtt.golang/packets for MQTT 3.1.1 (wire.go). The clients of these
