@@ -33,7 +33,6 @@ type simFlight struct {
 
 // simWorker is a worker with the session's client identifier, and the two directions of its connection.
 type simWorker struct {
-	name    string
 	b       *simBroker
 	s       *session
 	served  bool
