@@ -68,7 +68,7 @@ func (s *site) expel(c *client) {
 // unheard is a member that got 20 messages, and whose reservation of ten more is saved without its knowing.
 func unheard(s *site, b *bed, saves int) (*client, *deaf) {
 	s.t.Helper()
-	c := b.mustOpen(mostOnce("me"), connectors.SubscribeOptions{})
+	c := b.mustOpen(mostOnce(s.topic+"-me"), connectors.SubscribeOptions{})
 	s.produce(20)
 	c.mustTake(20, 0)
 	d := deafen(c, saves)
@@ -107,7 +107,7 @@ func testReservedGivenBack(t *testing.T, s *site) {
 	b := s.worker("", connectors.Limits{})
 	c, _ := unheard(s, b, 1)
 	c.sub.Close(t.Context())
-	again := b.mustOpen(mostOnce("me"), connectors.SubscribeOptions{})
+	again := b.mustOpen(mostOnce(s.topic+"-me"), connectors.SubscribeOptions{})
 	again.mustTake(10, 20)
 	again.quiet()
 }
@@ -124,8 +124,8 @@ func testReservedElsewhere(t *testing.T, s *site) {
 	cancel()
 
 	b := s.worker("", connectors.Limits{})
-	b.seated(mostOnce("me")).sub.Close(t.Context())
-	heir := b.mustOpen(mostOnce("me"), connectors.SubscribeOptions{})
+	b.seated(mostOnce(s.topic + "-me")).sub.Close(t.Context())
+	heir := b.mustOpen(mostOnce(s.topic+"-me"), connectors.SubscribeOptions{})
 	s.produce(5)
 	ms := heir.take(6)
 	want := fmt.Sprintf(`{"lost":10,"reason":"reserved","partitions":[{"topic":%q,"partition":0,"first":20,"next":30}]}`, s.topic)
@@ -136,7 +136,7 @@ func testReservedElsewhere(t *testing.T, s *site) {
 		t.Errorf("got %v", got)
 	}
 	heir.sub.Close(t.Context())
-	last := b.mustOpen(mostOnce("me"), connectors.SubscribeOptions{})
+	last := b.mustOpen(mostOnce(s.topic+"-me"), connectors.SubscribeOptions{})
 	s.produce(1)
 	last.mustTake(1, 35)
 }
@@ -163,10 +163,10 @@ func (b *bed) seated(x *exchange.Exchange) *client {
 
 // testReservedAndHandedOut: of a member that handed out everything and then died nothing is told.
 func testReservedAndHandedOut(t *testing.T, s *site) {
-	c := s.worker("", connectors.Limits{CheckpointEvery: 50 * time.Millisecond}).mustOpen(mostOnce("me"), connectors.SubscribeOptions{})
+	c := s.worker("", connectors.Limits{CheckpointEvery: 50 * time.Millisecond}).mustOpen(mostOnce(s.topic+"-me"), connectors.SubscribeOptions{})
 	s.produce(20)
 	c.mustTake(20, 0)
-	for s.committed("me", 0).Metadata != "" {
+	for s.committed(s.topic+"-me", 0).Metadata != "" {
 		if t.Context().Err() != nil {
 			t.Fatal("the reservation stays")
 		}
@@ -178,7 +178,7 @@ func testReservedAndHandedOut(t *testing.T, s *site) {
 	closing, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	c.sub.Close(closing)
-	heir := s.worker("", connectors.Limits{}).mustOpen(mostOnce("me"), connectors.SubscribeOptions{})
+	heir := s.worker("", connectors.Limits{}).mustOpen(mostOnce(s.topic+"-me"), connectors.SubscribeOptions{})
 	s.produce(5)
 	heir.mustTake(5, 20)
 	heir.quiet()
