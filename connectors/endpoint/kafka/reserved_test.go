@@ -200,3 +200,30 @@ func TestReserved_HandedOutIsNotTold(t *testing.T) {
 	t.Parallel()
 	testReservedAndHandedOut(t, fakeSite(t, 1))
 }
+
+// FuzzParseReserved: text that is taken says the same when it is written again; what a group holds from elsewhere is not taken.
+func FuzzParseReserved(f *testing.F) {
+	for _, text := range []string{"", "r1.", "r1.a", "r1.a.", "r1..7", "r1.a.-1", "r1.a.9223372036854775808", "1AAEC", "r1.a.7", reservedText("NAME", 12)} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		name, first, ok := parseReserved(text)
+		if !ok {
+			return
+		}
+		again, at, ok := parseReserved(reservedText(name, first))
+		if name == "" || first < 0 || !ok || again != name || at != first {
+			t.Errorf("%q is of %q, from %d; written again of %q, from %d, %t", text, name, first, again, at, ok)
+		}
+	})
+}
+
+func TestReserved_Text(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{"": false, "r1.": false, "r1.a": false, "r1..7": false, "r1.a.-1": false, "r1.a.9223372036854775808": false,
+		"1AAEC": false, "r2.a.7": false, "r1.a.7": true, reservedText("NAME", 0): true} {
+		if _, _, ok := parseReserved(text); ok != want {
+			t.Errorf("%q: %t", text, ok)
+		}
+	}
+}
