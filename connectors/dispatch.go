@@ -14,7 +14,8 @@ type Dispatcher interface {
 	// Dispatch delivers what d gets, until ctx ends, d.Until is reached (nil), or nothing more can be delivered: then the
 	// error is a *message.Failure, and its Retry tells whether trying again later could help. Where it could not, the
 	// subscription has failed and rests until it changes. One goroutine per subscription calls it; it waits for the
-	// goroutines that it starts. x has the subscription's id as its supplied client identifier.
+	// goroutines that it starts. x has the subscription's id as its supplied client identifier; that of a replay counts as not
+	// supplied, so that nothing is saved under it and no session or group of the live delivery is touched.
 	// When ctx ends, or a GoAway comes, it takes no more messages, finishes what is under way within Limits.Drain, and
 	// returns; what it returns then does not count.
 	Dispatch(ctx context.Context, x *exchange.Exchange, d *Dispatch, b Backend) error

@@ -136,10 +136,11 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 // and what changed begins anew after that. A subscription that is as it was is left alone, also where it has failed.
 func (d *Dispatcher) Apply(_ context.Context, changed []*bundle.Subscription, removed []string, full bool) {
 	d.mu.Lock()
+	news := false
 	kept := make(map[string]bool, len(changed))
 	for _, s := range changed {
 		kept[s.ID] = true
-		d.want(s.ID, plan(s))
+		news = d.want(s.ID, plan(s)) || news
 	}
 	gone := removed
 	if full {
@@ -151,7 +152,7 @@ func (d *Dispatcher) Apply(_ context.Context, changed []*bundle.Subscription, re
 		}
 	}
 	for _, id := range gone {
-		d.want(id, nil)
+		news = d.want(id, nil) || news
 	}
 	starting := len(d.fresh) > 0
 	d.mu.Unlock()
@@ -164,20 +165,25 @@ func (d *Dispatcher) Apply(_ context.Context, changed []*bundle.Subscription, re
 		default: // told already
 		}
 	}
+	if news {
+		d.changed()
+	}
 }
 
-// want makes specs, by the replay's id, what is run for a subscription. The lock is held.
-func (d *Dispatcher) want(id string, specs map[string]*spec) {
+// want makes specs, by the replay's id, what is run for a subscription. The lock is held. It returns whether States is another.
+func (d *Dispatcher) want(id string, specs map[string]*spec) (news bool) {
 	jobs := d.subscriptions[id]
 	for replay, j := range jobs {
 		if specs[replay] == nil {
-			j.give(nil)
+			d.give(j, nil)
+			news = true
 		}
 	}
 	for replay, s := range specs {
 		if j := jobs[replay]; j != nil {
 			if j.wanted == nil || !bytes.Equal(j.wanted.encoded, s.encoded) {
-				j.give(s)
+				d.give(j, s)
+				news = true
 			}
 			continue
 		}
@@ -185,11 +191,13 @@ func (d *Dispatcher) want(id string, specs map[string]*spec) {
 			jobs = map[string]*job{}
 			d.subscriptions[id] = jobs
 		}
-		j := &job{id: id, replay: replay, wanted: s, served: make(chan struct{}, 1), since: time.Now()}
+		j := &job{id: id, replay: replay, wanted: s, served: make(chan struct{}, 1), cause: startText(s), since: time.Now()}
 		jobs[replay] = j
+		news = true
 		d.push.States[Waiting].Add(1)
 		d.fresh = append(d.fresh, j)
 	}
+	return news
 }
 
 // Served is told which APIs are served anew or no longer: what waits for one of them tries again.

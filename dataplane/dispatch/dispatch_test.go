@@ -485,3 +485,50 @@ func TestDispatcher_BoundsItsMemoryOfAttempts(t *testing.T) {
 		}
 	})
 }
+
+// TestDispatcher_ChangeIsSeenAtOnce: from the moment of a change, nothing is told of what was before, and nothing that the old
+// run says while it ends.
+func TestDispatcher_ChangeIsSeenAtOnce(t *testing.T) {
+	in(t, dispatch.Config{}, func(b *bed) {
+		release := make(chan struct{})
+		b.run = func(ctx context.Context, p *flow.Push) error {
+			if p.Dispatch.Metadata["new"] == "" {
+				p.Dispatch.Rests("the circuit is open")
+				<-ctx.Done()
+				<-release // it finishes what is under way
+				p.Dispatch.Rests("the circuit is open again")
+				p.Begun()
+				return nil
+			}
+			<-ctx.Done()
+			return nil
+		}
+		b.apply(sub("s"))
+		b.want("before", "s resting: the circuit is open")
+		changed := sub("s")
+		changed.Metadata = map[string]string{"new": "yes"}
+		told := b.notified
+		b.Apply(b.t.Context(), []*bundle.Subscription{changed}, nil, false)
+		if s := b.States()[0]; s.State != dispatch.Waiting || s.FailureCause != "" {
+			t.Errorf("after the change it is %s: %s", s.State, s.FailureCause)
+		}
+		if b.notified == told {
+			t.Error("nobody was told of the change")
+		}
+		b.want("while the old run ends", "s waiting")
+		close(release)
+		b.want("after", "s running")
+	})
+}
+
+// TestDispatcher_StartIsTold: why a subscription waits is seen from the first moment.
+func TestDispatcher_StartIsTold(t *testing.T) {
+	in(t, dispatch.Config{}, func(b *bed) {
+		later := sub("s")
+		later.StartingAt = time.Now().Add(time.Hour)
+		b.Apply(b.t.Context(), []*bundle.Subscription{later}, nil, false)
+		if s := b.States()[0]; s.State != dispatch.Waiting || !strings.HasPrefix(s.FailureCause, "starts at ") {
+			t.Errorf("it is %s: %q", s.State, s.FailureCause)
+		}
+	})
+}

@@ -28,11 +28,15 @@ type job struct {
 	since  time.Time
 }
 
-// give makes s what is wanted; what is being run ends. The lock is held.
-func (j *job) give(s *spec) {
+// give makes s what is wanted of a job; what is being run ends, and what it still says of itself is not heard. The lock is
+// held.
+func (d *Dispatcher) give(j *job, s *spec) {
 	j.wanted = s
 	if j.end != nil {
 		j.end()
+	}
+	if s != nil {
+		d.becomeLocked(j, Waiting, startText(s))
 	}
 }
 
@@ -73,7 +77,7 @@ func (d *Dispatcher) next(ctx context.Context, j *job) (context.Context, *spec) 
 // deliver serves s, trying again what failed, until ctx ends or there is nothing more to be done.
 func (d *Dispatcher) deliver(ctx context.Context, j *job, s *spec) {
 	if s.EntrypointID == "" {
-		d.become(j, Failed, "the subscription's configuration names no entrypoint")
+		d.become(j, s, Failed, "the subscription's configuration names no entrypoint")
 		return
 	}
 	bounded := ctx
@@ -84,13 +88,13 @@ func (d *Dispatcher) deliver(ctx context.Context, j *job, s *spec) {
 	}
 	d.try(bounded, j, s)
 	if ctx.Err() == nil && bounded.Err() != nil {
-		d.become(j, Ended, "")
+		d.become(j, s, Ended, "")
 	}
 }
 
 // try is deliver within the bounds of ctx.
 func (d *Dispatcher) try(ctx context.Context, j *job, s *spec) {
-	d.become(j, Waiting, startText(s))
+	d.become(j, s, Waiting, startText(s))
 	if !sleep(ctx, time.Until(s.StartingAt), nil) {
 		return
 	}
@@ -108,16 +112,16 @@ func (d *Dispatcher) try(ctx context.Context, j *job, s *spec) {
 		case ctx.Err() != nil:
 			return
 		case err == nil:
-			d.become(j, Ended, "")
+			d.become(j, s, Ended, "")
 			return
 		case errors.Is(err, flow.ErrEnded):
 			continue // the next revision is there
 		case errors.Is(err, reactor.ErrNotDeployed), errors.Is(err, flow.ErrNoPush):
-			d.become(j, Waiting, err.Error())
+			d.become(j, s, Waiting, err.Error())
 			wait = -1
 		case errors.As(err, &f) && !f.Retry:
 			d.log.Warn("push subscription failed", "subscription", j.id, "replay", j.replay, "api", s.API, "err", err)
-			d.become(j, Failed, err.Error())
+			d.become(j, s, Failed, err.Error())
 			return
 		default:
 			if time.Since(begun) >= settled {
@@ -140,7 +144,7 @@ func (d *Dispatcher) try(ctx context.Context, j *job, s *spec) {
 const logEvery = 5
 
 func (d *Dispatcher) failedOnce(j *job, s *spec, failures int, wait time.Duration, err error) {
-	d.become(j, Retrying, err.Error())
+	d.become(j, s, Retrying, err.Error())
 	if failures%logEvery == 1 {
 		d.log.Warn("push subscription is tried again", "subscription", j.id, "replay", j.replay, "api", s.API,
 			"failures", failures, "next", wait, "err", err)
@@ -187,7 +191,7 @@ func (d *Dispatcher) attempt(ctx context.Context, j *job, s *spec, until string)
 	select {
 	case d.slots <- struct{}{}:
 	default:
-		d.become(j, Waiting, "this worker runs as many push subscriptions as it may; others must end first")
+		d.become(j, s, Waiting, "this worker runs as many push subscriptions as it may; others must end first")
 		select {
 		case d.slots <- struct{}{}:
 		case <-ctx.Done():
@@ -208,7 +212,7 @@ func (d *Dispatcher) attempt(ctx context.Context, j *job, s *spec, until string)
 		Entrypoint: s.EntrypointID,
 		Exchange:   newExchange(s),
 		Dispatch:   d.newDispatch(j, run, s, until),
-		Begun:      func() { d.become(j, Running, "") },
+		Begun:      func() { d.become(j, s, Running, "") },
 	})
 }
 
@@ -233,7 +237,7 @@ func (d *Dispatcher) newDispatch(j *job, run int, s *spec, until string) *connec
 			}
 			d.history.add(j.id, a)
 		},
-		Rests: func(text string) { d.rests(j, run, text) },
+		Rests: func(text string) { d.rests(j, s, run, text) },
 	}
 	if s.replay != nil {
 		out.From = s.replay.From
@@ -242,13 +246,13 @@ func (d *Dispatcher) newDispatch(j *job, run int, s *spec, until string) *connec
 }
 
 // rests takes note of what a run says of itself, while it is the one.
-func (d *Dispatcher) rests(j *job, run int, text string) {
+func (d *Dispatcher) rests(j *job, s *spec, run int, text string) {
 	state := Running
 	if text != "" {
 		state = Resting
 	}
 	d.mu.Lock()
-	changed := j.run == run && (j.state == Running || j.state == Resting) && d.becomeLocked(j, state, text)
+	changed := j.wanted == s && j.run == run && (j.state == Running || j.state == Resting) && d.becomeLocked(j, state, text)
 	d.mu.Unlock()
 	if changed {
 		d.changed()

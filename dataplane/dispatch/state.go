@@ -56,10 +56,10 @@ func (d *Dispatcher) States() []State {
 // maxCause bounds the text of a cause, in bytes: it comes from connectors, which may quote a subscriber.
 const maxCause = 512
 
-// become puts a job into a state.
-func (d *Dispatcher) become(j *job, state Kind, cause string) {
+// become puts a job into a state that its run of s came to. Once something else is wanted, nobody asks for that any more.
+func (d *Dispatcher) become(j *job, s *spec, state Kind, cause string) {
 	d.mu.Lock()
-	changed := d.becomeLocked(j, state, cause)
+	changed := j.wanted == s && d.becomeLocked(j, state, cause)
 	d.mu.Unlock()
 	if changed {
 		d.changed()

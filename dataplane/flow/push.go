@@ -61,7 +61,9 @@ func (a *API) Push(ctx context.Context, p *Push) error {
 	p.Exchange.Details = &policies.Subscription{ID: p.Dispatch.ID, Type: "PUSH", Metadata: p.Dispatch.Metadata}
 	if g := e.backend.guide; g != nil {
 		if _, failure := g.begin(p.Exchange, pushPath(p.Dispatch.Channel)); failure != nil {
-			return failure
+			passing := *failure // by another revision, or with time
+			passing.Retry = true
+			return &passing
 		}
 	}
 	if p.Begun != nil {

@@ -2,6 +2,7 @@ package flow_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"testing"
 	"time"
@@ -9,6 +10,8 @@ import (
 	"github.com/sluice-gateway/sluice/connectors"
 	"github.com/sluice-gateway/sluice/dataplane/flow"
 	"github.com/sluice-gateway/sluice/dataplane/planetest"
+	"github.com/sluice-gateway/sluice/policies"
+	"github.com/sluice-gateway/sluice/policies/messagefiltering"
 	"github.com/sluice-gateway/sluice/proto/apidef"
 	"github.com/sluice-gateway/sluice/qos"
 	"github.com/sluice-gateway/sluice/qos/exchange"
@@ -80,6 +83,22 @@ func TestPush_OnlyWhatTheAPIOffers(t *testing.T) {
 	p.Entrypoint = "webhook"
 	if err := api.Push(t.Context(), p); !errors.Is(err, flow.ErrNoPush) {
 		t.Errorf("another entrypoint: %v", err)
+	}
+}
+
+// TestPush_WhatFlowsRefuseIsTriedAgain: the flows are the API's, and another revision may have others.
+func TestPush_WhatFlowsRefuseIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	def := planetest.PushAPI()
+	def.FlowExecution = &apidef.FlowExecution{MatchRequired: true}
+	def.Flows = []apidef.Flow{{Selectors: []apidef.Selector{{Type: "channel", Channel: "/other"}},
+		Subscribe: []apidef.Step{{Policy: messagefiltering.Type.ID, Configuration: json.RawMessage(`{"filter":"{#message.content != null}"}`)}}}}
+	cfg := planetest.WithPush(planetest.Config(nil, nil, nil), &planetest.Dispatcher{})
+	cfg.Policies = policies.List(messagefiltering.Type)
+	api, _ := serve(t, cfg, def)
+	var f *message.Failure
+	if err := api.Push(t.Context(), push(&connectors.Dispatch{ID: "s", Plan: planetest.PushPlan, Channel: "orders"})); !errors.As(err, &f) || !f.Retry || f.Status != 404 {
+		t.Errorf("error %v", err)
 	}
 }
 

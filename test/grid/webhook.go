@@ -132,7 +132,7 @@ func (d *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		pause(d.ctx, d.pause)
 	}
 	status := http.StatusNoContent
-	switch err := d.take(string(text), q.Header.Get("sluice-gap"), slow); {
+	switch err := d.take(string(text), q.Header.Values("sluice-gap"), slow); {
 	case errors.Is(err, errUnwilling):
 		status = http.StatusServiceUnavailable
 	case err != nil:
@@ -145,7 +145,7 @@ func (d *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 var errUnwilling = errors.New("the receiver refuses a call")
 
 // take notes a call.
-func (d *receiver) take(text, gap string, slow bool) error {
+func (d *receiver) take(text string, gaps []string, slow bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s, level := d.session, d.session.run.cell.level()
@@ -155,7 +155,7 @@ func (d *receiver) take(text, gap string, slow bool) error {
 	if !s.open {
 		s.begin()
 	}
-	if gap != "" {
+	for _, gap := range gaps {
 		tellCutGap(s, gap)
 	}
 	var answer error

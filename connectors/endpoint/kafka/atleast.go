@@ -41,12 +41,13 @@ type handedOut struct {
 	track tracker
 }
 
-func (p *proofs) seat(l *lane, from spot) {
+func (p *proofs) seat(l *lane, from spot) (lost lostRange) {
 	ranges, err := window.DecodeRanges(from.text, from.next)
 	if err != nil { // somebody else's text: what it may say is delivered again
 		ranges = nil
 	}
 	p.track(l, from.next, ranges)
+	return lost
 }
 
 // track begins a lane at next.

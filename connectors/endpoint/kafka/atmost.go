@@ -32,6 +32,7 @@ type reservations struct {
 	left   int   // how many messages a page still takes
 	pages  bool
 	last   time.Time // of a page: when the last reservation may begin; zero: no matter
+	holder
 }
 
 // chunk is messages in order.
@@ -56,40 +57,24 @@ func (k *chunk) join(other *chunk) {
 	*other = nil
 }
 
-// without drops the messages of a lane.
-func (k *chunk) without(l *lane) {
-	var rest chunk
-	for _, p := range *k {
-		if p = p.without(l); p.view.Len() > 0 {
-			rest = append(rest, p)
-		}
+func (r *reservations) seat(l *lane, from spot) (lost lostRange) {
+	l.handed, l.began = from.next, from
+	if r.pages {
+		return lost
 	}
-	*k = rest
+	return r.claim(l, from)
 }
-
-func (p piece) without(l *lane) piece {
-	if !slices.Contains(p.lanes, l) {
-		return p
-	}
-	var left []message.Message
-	var lanes []*lane
-	for i, m := range p.view.Messages() {
-		if p.lanes[i] != l {
-			left, lanes = append(left, m), append(lanes, p.lanes[i])
-		}
-	}
-	return piece{message.Alone(left), lanes}
-}
-
-func (r *reservations) seat(l *lane, from spot) { l.handed = from.next }
 
 // leave: of a lane that is given back, what was not handed out is for whoever comes next. Of one that was lost, what is
-// reserved is nobody else's; whether what is in flight is, is not known.
+// reserved is nobody else's; whether what is in flight is, is in doubt.
 func (r *reservations) leave(l *lane, lost bool) {
-	r.flight.without(l)
-	if !lost {
-		r.ready.without(l)
+	if lost {
+		r.keep(l, r.flight, r.serial)
+	} else {
+		r.ready = r.ready.choose(other(l), true)
+		r.sure = r.sure.set(int(l.part), l.handed)
 	}
+	r.flight = r.flight.choose(other(l), true)
 	l.read = l.handed
 }
 
@@ -186,25 +171,42 @@ func (r *reservations) read(view message.View, bytes *int) piece {
 	return piece{view, lanes}
 }
 
-// due is the reservation that is under way. last: of lanes that end, what was handed out, so that the rest is for whoever
-// comes next. Lanes of which nothing is saved get their start, so that whoever comes next begins there too.
+// due is the reservation that is under way; where none is and everything was handed out, that it was. last: of lanes that end,
+// what was handed out, so that the rest is for whoever comes next. Lanes of which nothing is saved get their start, so that
+// whoever comes next begins there too.
 func (r *reservations) due(last bool) []commitment {
 	var out []commitment
 	if r.asked = r.serial; last {
 		r.asked = -1
+	} else if len(r.flight) > 0 {
+		r.begun = r.serial
 	}
+	told := r.told()
+	idle := told && len(r.flight) == 0 && len(r.ready) == 0
 	for _, l := range r.c.lanes {
 		switch {
 		case l == nil:
 		case r.pages && last: // an outsider may not go back: another page may have gone on
-		case last && (l.leaving || r.c.closed) && l.saved.next != l.handed:
-			out = append(out, commitment{l, spot{next: l.handed}})
+		case last && (l.leaving || r.c.closed):
+			if at := r.leaves(l, told); l.saved != at {
+				out = append(out, commitment{l, at})
+			}
 		case last, l.leaving:
 		case l.read != l.saved.next:
+			out = append(out, commitment{l, spot{l.read, r.text(l)}})
+		case idle && l.saved.text != "":
 			out = append(out, commitment{l, spot{next: l.read}})
 		}
 	}
 	return out
+}
+
+// leaves is what a lane leaves behind. A gap that its subscriber did not come to hear of is for who comes next to tell.
+func (r *reservations) leaves(l *lane, told bool) spot {
+	if !told && l.handed == l.began.next {
+		return l.began
+	}
+	return spot{next: l.handed}
 }
 
 func (r *reservations) settled() bool {
@@ -218,6 +220,11 @@ func (r *reservations) settled() bool {
 		r.size = max(r.size/2, minReserved)
 	}
 	r.waited = false
+	for _, l := range r.c.lanes {
+		if l != nil && l.saved.next >= 0 {
+			r.sure = r.sure.set(int(l.part), l.saved.next)
+		}
+	}
 	r.ready.join(&r.flight)
 	return true
 }

@@ -1,7 +1,9 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,7 +50,8 @@ type lane struct {
 	slot    int   // place in the ids
 	read    int64 // next offset to take from the place
 	handed  int64 // next offset after the last that Poll returned
-	saved   spot  // what the group is known to hold
+	saved   spot  // what the group is known to hold; next -1: nothing, or not known
+	began   spot  // where it was begun
 	leaving bool  // it is being revoked: nothing of it is handed out any more
 	track   tracker
 }
@@ -78,8 +81,8 @@ type book interface {
 
 // ledger is how a level counts. All methods are called with the counted subscription's mu held.
 type ledger interface {
-	// seat begins a lane whose saved spot is set.
-	seat(l *lane, from spot)
+	// seat begins a lane whose saved spot is set. It returns what nobody will hand out of what lies before.
+	seat(l *lane, from spot) (lost lostRange)
 	// leave stops handing out messages of a lane. lost: somebody else may have it already.
 	leave(l *lane, lost bool)
 	// poll returns what is handed out next: a piece of the shared ring, or copies. Of the former no more than is handed out is
@@ -100,7 +103,7 @@ func newCounted(s *subscription, group string, once bool) *counted {
 	c := &counted{place: s, group: group, kick: make(chan struct{}, 1), acked: make(chan struct{}, 1),
 		over: make(chan struct{}), done: make(chan struct{})}
 	if once {
-		c.ledger = &reservations{c: c, size: minReserved}
+		c.ledger = &reservations{c: c, size: minReserved, holder: newHolder()}
 	} else {
 		c.ledger = &proofs{c: c}
 	}
@@ -218,6 +221,7 @@ func (c *counted) seat(ctx context.Context, given map[place]spot) error {
 	if err != nil {
 		return err
 	}
+	var gone []lostRange
 	c.mu.Lock()
 	if !c.closed {
 		for p, saved := range given {
@@ -226,10 +230,18 @@ func (c *counted) seat(ctx context.Context, given map[place]spot) error {
 			if from.next == saved.next {
 				from.text = saved.text
 			}
-			c.open(i, p, saved, from)
+			if l := c.open(i, p, saved, from); l.First < l.Next {
+				gone = append(gone, l)
+			}
 		}
 		c.claims = nil
 		c.resume()
+		if gone != nil {
+			slices.SortFunc(gone, func(a, b lostRange) int {
+				return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+			})
+			gaps = append(gaps, gapMessage(gap{Reason: reasonReserved, Ranges: gone}))
+		}
 		for _, g := range gaps {
 			c.place.tell(g)
 		}
@@ -258,8 +270,8 @@ func (c *counted) begin(i int32, p place, saved spot, claims map[int32]int64, ru
 	return rule.at(int(i)), nil
 }
 
-// open makes a lane. The caller holds mu.
-func (c *counted) open(i int32, p place, saved, from spot) {
+// open makes a lane. It returns what nobody will hand out of what lies before. The caller holds mu.
+func (c *counted) open(i int32, p place, saved, from spot) (lost lostRange) {
 	for len(c.lanes) <= int(i) {
 		c.lanes = append(c.lanes, nil)
 	}
@@ -268,7 +280,7 @@ func (c *counted) open(i int32, p place, saved, from spot) {
 	}
 	l := &lane{part: i, at: p, read: from.next, handed: from.next, saved: saved}
 	c.lanes[i] = l
-	c.ledger.seat(l, from)
+	return c.ledger.seat(l, from)
 }
 
 // resume puts the place where the lanes are. The caller holds mu.

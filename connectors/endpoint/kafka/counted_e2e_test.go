@@ -42,6 +42,13 @@ func TestReal_PageLeastOnce(t *testing.T)    { testPages(t, realSite(t, kafka.Ge
 func TestReal_PageMostOnce(t *testing.T)     { testPages(t, realSite(t, kafka.Get(t), 3), true) }
 func TestReal_PageBesideStream(t *testing.T) { testPageBesideStream(t, realSite(t, kafka.Get(t), 2)) }
 
+func TestReal_ReservedUnheardOf(t *testing.T) { testReservedUnheard(t, realSite(t, kafka.Get(t), 1)) }
+func TestReal_ReservedGivenBack(t *testing.T) { testReservedGivenBack(t, realSite(t, kafka.Get(t), 1)) }
+func TestReal_ReservedElsewhere(t *testing.T) { testReservedElsewhere(t, realSite(t, kafka.Get(t), 1)) }
+func TestReal_ReservedHandedOut(t *testing.T) {
+	testReservedAndHandedOut(t, realSite(t, kafka.Get(t), 1))
+}
+
 func TestReal_ComeAndGo(t *testing.T) {
 	for _, level := range []qos.Level{qos.AtLeastOnce, qos.AtMostOnce} {
 		t.Run(level.String(), func(t *testing.T) { testComeAndGo(t, realSite(t, kafka.Get(t), 3), level, 7) })

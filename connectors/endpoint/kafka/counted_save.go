@@ -20,8 +20,9 @@ func (c *counted) run(ctx context.Context) {
 	defer parts.Wait()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	defer c.book.end()
-	parts.Go(func() { c.book.run(ctx) })
+	book := c.book
+	defer book.end()
+	parts.Go(func() { book.run(ctx) })
 	e := c.place.r.f.e
 	tick := time.NewTicker(e.limits.CheckpointEvery)
 	defer tick.Stop()
@@ -60,12 +61,15 @@ func (c *counted) save(ctx context.Context, last bool) error {
 	defer c.saving.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, saveWait)
 	defer cancel()
+	var due []commitment
 	saved, err := c.book.save(ctx, func() []commitment {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return c.ledger.due(last)
+		due = c.ledger.due(last)
+		return due
 	})
 	if err != nil {
+		c.forget(due)
 		return err
 	}
 	c.mu.Lock()
@@ -78,6 +82,15 @@ func (c *counted) save(ctx context.Context, last bool) error {
 		c.place.wake()
 	}
 	return nil
+}
+
+// forget: a save of which nobody knows whether it went well leaves nothing known of what the group holds.
+func (c *counted) forget(due []commitment) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, d := range due {
+		d.lane.saved = spot{next: -1}
+	}
 }
 
 // saveNow saves, until ctx ends or it is in vain.

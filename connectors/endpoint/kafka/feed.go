@@ -106,7 +106,7 @@ func (fs *feeds) subscribe(ctx context.Context, x *exchange.Exchange, o connecto
 		return nil, &message.Failure{Status: statusInvalid, Key: message.KeyConfigurationInvalid,
 			Message: textInvalid + ": there is no topic to read (consumer.topics)"}
 	}
-	w, fail := want(x, o.Cursor, &what, set.reset)
+	w, fail := want(x, o.Cursor, o.Until != "", &what, set.reset)
 	if fail != nil {
 		return nil, fail
 	}
@@ -143,7 +143,7 @@ func (f *feed) subscribe(ctx context.Context, x *exchange.Exchange, o connectors
 	if r.down.Load() {
 		return nil, &message.Failure{Status: statusRetry, Key: message.KeyConnectionFailed, Message: textFailed}
 	}
-	s := &subscription{r: r, wake: o.Wake, slot: noSlot, resumes: x.QoS != qos.None || w.share, limit: o.Limit, group: w.group}
+	s := &subscription{r: r, wake: o.Wake, slot: noSlot, resumes: !w.live || w.share, limit: o.Limit, group: w.group}
 	if w.counts(x.QoS) {
 		s.group = "" // its positions are not this place's to save
 	}

@@ -31,6 +31,7 @@ const (
 	reasonRetention = "retention"   // the log no longer reaches back to the position
 	reasonBeyond    = "beyond-end"  // the log ends before the position: it was truncated, or the topic made anew
 	reasonRecreated = "topic-recreated"
+	reasonReserved  = "reserved"        // under at-most-once: reserved by who lost its membership, or ended, and may not have handed it out
 	reasonTooLarge  = "batch-too-large" // a compressed batch that would not fit in memory
 )
 

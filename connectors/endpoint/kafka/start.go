@@ -35,9 +35,9 @@ func (w *wanted) shared(x *exchange.Exchange) {
 	}
 }
 
-// want reads what the exchange and the cursor ask for. Under none there is no state, and so no cursor.
-func want(x *exchange.Exchange, text string, what *reading, reset string) (wanted, *message.Failure) {
-	if x.QoS == qos.None {
+// want reads what the exchange and the cursor ask for. Under none there is no state, and so no cursor, except for a look back.
+func want(x *exchange.Exchange, text string, back bool, what *reading, reset string) (wanted, *message.Failure) {
+	if x.QoS == qos.None && !back {
 		return wanted{live: true}, nil
 	}
 	from, err := cursor.Parse(text)

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -84,8 +85,22 @@ func event(kind judge.Kind, m *message.Message) judge.Event {
 func (h *story) delivered(ms []message.Message) {
 	h.checkpoint() // what at-most-once must have done before
 	for i := range ms {
+		if ms[i].Kind == message.Gap {
+			h.gap(&ms[i])
+			continue
+		}
 		h.seen[string(ms[i].Content)]++
 		h.add(event(judge.Delivered, &ms[i]))
+	}
+}
+
+func (h *story) gap(m *message.Message) {
+	var g gap
+	if err := json.Unmarshal(m.Content, &g); err != nil {
+		h.t.Fatal(err)
+	}
+	for _, r := range g.Ranges {
+		h.add(judge.Event{Kind: judge.Gap, Reason: g.Reason, Partition: strconv.Itoa(int(r.Partition)), From: r.First, To: r.Next})
 	}
 }
 
@@ -141,7 +156,9 @@ func testComeAndGo(t *testing.T, s *site, level qos.Level, seed uint64) {
 		for n := 0; n < 40; n = len(mine) {
 			view := c.take(1)
 			h.delivered(view)
-			mine = append(mine, view...)
+			if view[0].Kind == message.Data {
+				mine = append(mine, view...)
+			}
 		}
 		for _, i := range dice.Perm(len(mine)) {
 			if dice.IntN(5) > 0 {

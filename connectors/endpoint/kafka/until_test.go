@@ -10,6 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/sluice-gateway/sluice/connectors"
+	"github.com/sluice-gateway/sluice/qos"
+	"github.com/sluice-gateway/sluice/qos/exchange"
 	"github.com/sluice-gateway/sluice/qos/message"
 )
 
@@ -54,17 +56,20 @@ func testUntil(t *testing.T, s *site) {
 		{"beyond the end", "earliest", s.topic + "@0#999999", contentsOfPartition(all, 0)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			x := leastOnce("looks-back") // which saves nothing here
-			c := b.mustOpen(x, connectors.SubscribeOptions{Cursor: tc.from, Until: tc.until})
-			got, want := c.rest(), slices.Clone(tc.want)
-			slices.Sort(got)
-			slices.Sort(want)
-			if !slices.Equal(got, want) {
-				t.Fatalf("got %v, want %v", got, want)
-			}
-			c.sub.Close(t.Context())
-			if at := s.committed("looks-back", 0).At; at != -1 {
-				t.Errorf("saved %d", at)
+			for _, level := range []qos.Level{qos.None, qos.Auto, qos.AtMostOnce, qos.AtLeastOnce} { // none of which saves anything here
+				group := s.topic + "-looks-back"
+				x := &exchange.Exchange{QoS: level, ClientIdentifier: group, ClientSupplied: true}
+				c := b.mustOpen(x, connectors.SubscribeOptions{Cursor: tc.from, Until: tc.until, Instance: "worker"})
+				got, want := c.rest(), slices.Clone(tc.want)
+				slices.Sort(got)
+				slices.Sort(want)
+				if !slices.Equal(got, want) {
+					t.Fatalf("%s: got %v, want %v", level, got, want)
+				}
+				c.sub.Close(t.Context())
+				if at := s.committed(group, 0).At; at != -1 {
+					t.Errorf("%s: saved %d", level, at)
+				}
 			}
 		})
 	}

@@ -109,6 +109,7 @@ type bed struct {
 	config   string // of the entrypoint
 	dispatch *connectors.Dispatch
 	level    qos.Level
+	replay   bool // as the dispatcher makes its exchange
 	call     func(ctx context.Context, request, body []byte, fresh bool, r *reply) error
 
 	mu       sync.Mutex
@@ -156,7 +157,7 @@ func (b *bed) start(msgs ...message.Message) *bed {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	b.cancel = cancel
-	x := &exchange.Exchange{API: &exchange.API{ID: "api"}, Entrypoint: "webhook", QoS: b.level, Subscription: "sub-1", ClientIdentifier: "sub-1", ClientSupplied: true}
+	x := &exchange.Exchange{API: &exchange.API{ID: "api"}, Entrypoint: "webhook", QoS: b.level, Subscription: "sub-1", ClientIdentifier: "sub-1", ClientSupplied: !b.replay}
 	go func() {
 		defer close(b.done)
 		if b.call == nil {

@@ -15,7 +15,7 @@ type item struct {
 	seq        uint64 // in the order of Poll; for the watermark
 	size       int
 	at         time.Time // when it came
-	gap        []byte    // of messages lost before this one; nil: none
+	gaps       [][]byte  // of messages lost before this one
 	positional bool      // topic, partition and offset name it for ever
 }
 

@@ -34,6 +34,10 @@ func (d *dialer) dial(ctx context.Context, to *url.URL, secure *tls.Config) (net
 	addr := net.JoinHostPort(to.Hostname(), cmp.Or(to.Port(), defaultPort(to.Scheme)))
 	raw, err := d.open(ctx, to, addr)
 	if err != nil {
+		var no *blocked
+		if errors.As(err, &no) {
+			no.resolved = d.guard.named(to.Hostname()) == nil
+		}
 		return nil, inTime(ctx, d.timeout, err)
 	}
 	if to.Scheme != "https" {

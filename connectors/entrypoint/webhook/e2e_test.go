@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"strconv"
@@ -15,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/sluice-gateway/sluice/connectors"
@@ -112,6 +115,101 @@ func TestReal_KafkaToWebhook(t *testing.T) {
 	}
 	if letter := first(t, out); !strings.Contains(letter, "k17 17|sluice-dlq-reason=the receiver answers 422") || !strings.Contains(letter, "sluice-dlq-topic="+topic) {
 		t.Errorf("dead letter %q", letter)
+	}
+}
+
+// TestReal_ReplayBesideLive: a replay gets its range and nothing else, and what is saved for the live delivery, which goes on
+// beside it, is what it was.
+func TestReal_ReplayBesideLive(t *testing.T) {
+	k := broker.Get(t)
+	for _, level := range []qos.Level{qos.None, qos.Auto, qos.AtMostOnce, qos.AtLeastOnce} {
+		t.Run(level.String(), func(t *testing.T) {
+			const before, after = 60, 40
+			topic := k.Topic(t, 3)
+			e := realEndpoint(t, k, topic)
+			live, back := newReceiver(t, nil), newReceiver(t, nil)
+			deliver := func(r *receiver, replay bool) *bed {
+				b := newBed(t, level, to(r.URL))
+				b.env, b.patience = e.env, time.Minute
+				b.env.QoS, b.env.WebhookAllow = level, loopback
+				b.dispatch.ID, b.dispatch.Instance = topic, "worker-1"
+				b.replay = replay
+				b.backend.OnSubscribe = func(ctx context.Context, x *exchange.Exchange, o connectors.SubscribeOptions) (connectors.Subscription, error) {
+					x.ClientIdentifier = topic
+					return e.Subscribe(ctx, x, o)
+				}
+				return b
+			}
+			first := deliver(live, false).start()
+			group := watchGroup(t, k, topic)
+			group.await(func(at map[int32]int64, members int) bool { return members == 1 && len(at) == 3 })
+			publish(t, e, before, 6)
+			live.await(t, before)
+			saved := group.await(func(at map[int32]int64, _ int) bool { return sum(at) == before })
+
+			b := deliver(back, true)
+			b.dispatch.From, b.dispatch.Until = "earliest", "@"+time.Now().Add(time.Minute).UTC().Format(time.RFC3339)
+			if err := b.start().wait(); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(back.got()); n != before {
+				t.Errorf("the replay made %d calls, want %d", n, before)
+			}
+			if now := group.await(func(map[int32]int64, int) bool { return true }); !maps.Equal(now, saved) {
+				t.Errorf("%v is saved after the replay, %v was before", now, saved)
+			}
+			publish(t, e, after, 6)
+			live.await(t, after)
+			group.await(func(at map[int32]int64, members int) bool { return members == 1 && sum(at) == before+after })
+			if err := first.stop(); err != nil {
+				t.Fatal(err)
+			}
+			if n, m := len(live.got()), len(back.got()); n != before+after || m != before {
+				t.Errorf("%d live calls and %d of the replay", n, m)
+			}
+		})
+	}
+}
+
+func sum(at map[int32]int64) (n int64) {
+	for _, offset := range at {
+		n += offset
+	}
+	return n
+}
+
+// group is a consumer group, as the broker tells of it.
+type group struct {
+	t     *testing.T
+	admin *kadm.Client
+	name  string
+}
+
+func watchGroup(t *testing.T, k *brokers.Kafka, name string) *group {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(k.Addr()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	return &group{t, kadm.NewClient(cl), name}
+}
+
+// await asks for what is saved and how many members there are until that is good.
+func (g *group) await(good func(at map[int32]int64, members int) bool) map[int32]int64 {
+	g.t.Helper()
+	ctx, cancel := context.WithTimeout(g.t.Context(), time.Minute)
+	defer cancel()
+	for {
+		at := map[int32]int64{}
+		found, err := g.admin.FetchOffsets(ctx, g.name)
+		found.Each(func(o kadm.OffsetResponse) { at[o.Partition] = o.At })
+		described, err2 := g.admin.DescribeGroups(ctx, g.name)
+		if ctx.Err() != nil {
+			g.t.Fatalf("group %s: %v is saved by %d members (%v, %v)", g.name, at, len(described[g.name].Members), err, err2)
+		}
+		if err == nil && err2 == nil && good(at, len(described[g.name].Members)) {
+			return at
+		}
 	}
 }
 

@@ -14,7 +14,10 @@ import (
 type guard struct{ allow []netip.Prefix }
 
 // blocked is an address that callbacks must not go to.
-type blocked struct{ addr, rule string }
+type blocked struct {
+	addr, rule string
+	resolved   bool // a name led there; it may come to lead elsewhere
+}
 
 func (b *blocked) Error() string {
 	return fmt.Sprintf("%s is %s, where webhooks must not go; the gateway's operator can allow it with --webhook-allow-cidr", b.addr, b.rule)
@@ -72,7 +75,7 @@ func (g guard) check(addr netip.Addr) error {
 	for _, r := range rules {
 		for _, p := range r.prefixes {
 			if p.Contains(addr) {
-				return &blocked{addr.String(), r.name}
+				return &blocked{addr: addr.String(), rule: r.name}
 			}
 		}
 	}
@@ -92,7 +95,7 @@ func unmapped(p netip.Prefix) netip.Prefix {
 func (g guard) control(_, address string, _ syscall.RawConn) error {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return &blocked{address, "no IP address"}
+		return &blocked{addr: address, rule: "no IP address"}
 	}
 	return g.check(to.Addr())
 }

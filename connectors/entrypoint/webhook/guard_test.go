@@ -1,11 +1,13 @@
 package webhook
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/sluice-gateway/sluice/qos"
+	"github.com/sluice-gateway/sluice/qos/message"
 )
 
 func TestGuard_Addresses(t *testing.T) {
@@ -63,6 +65,17 @@ func TestGuard_Dispatch(t *testing.T) {
 	}
 	if n := len(r.got()); n != 0 {
 		t.Errorf("%d calls came through", n)
+	}
+}
+
+// TestGuard_NamesMayComeToLeadElsewhere: an address that is written down stays what it is.
+func TestGuard_NamesMayComeToLeadElsewhere(t *testing.T) {
+	t.Parallel()
+	for _, resolved := range []bool{false, true} {
+		s := result{err: fmt.Errorf("dial: %w", &blocked{addr: "10.0.0.1", rule: "private", resolved: resolved})}
+		if f := s.failure(fatal, "deliver"); f.Key != message.KeyWebhookRefused || f.Retry != resolved {
+			t.Errorf("resolved %t: %+v", resolved, f)
+		}
 	}
 }
 

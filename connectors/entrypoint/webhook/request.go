@@ -148,8 +148,8 @@ func (w *writer) appendHeaders(dst []byte, l *lane) []byte {
 		dst = append(append(append(dst, "Content-Type: "...), mediaTypes[w.template.format]...), "\r\n"...)
 	}
 	for it := range l.load {
-		if it.gap != nil {
-			dst = appendHeader(dst, headerGap, it.gap)
+		for _, gap := range it.gaps {
+			dst = appendHeader(dst, headerGap, gap)
 		}
 	}
 	return dst

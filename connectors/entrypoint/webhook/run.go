@@ -45,7 +45,6 @@ type run struct {
 	sub      connectors.Subscription
 	origin   message.Origin // of the last message
 	places   bool           // whether that has positions
-	gap      []byte         // to be told with the next message
 	average  int            // size of a message, in bytes
 	ended    bool           // there will be no more messages
 	workers  sync.WaitGroup
@@ -58,8 +57,9 @@ type run struct {
 	mu sync.Mutex
 	// guards the following
 	board     *board
-	stopping  bool // no lane begins another attempt, except what would be lost otherwise
-	hungry    bool // Dispatch polls when there is room
+	gaps      [][]byte // to be told with the next message
+	stopping  bool     // no lane begins another attempt, except what would be lost otherwise
+	hungry    bool     // Dispatch polls when there is room
 	armed     time.Time
 	failure   *message.Failure
 	parked    int // lanes that wait for another attempt
@@ -122,14 +122,16 @@ func (r *run) deliver(ctx context.Context) error {
 	return err
 }
 
-// ending is what the subscription's end means for trying again: trouble of the endpoint passes, a wrong request does not.
+// ending is what the endpoint's failure means for trying again. What the endpoint or the flows refuse is theirs to mend, by a
+// new revision of the API, another permission or a certificate that is renewed, and the subscription must go on then. Only the
+// cursor is its own: that of a replay, which will never be another.
 func ending(err error) error {
 	var f *message.Failure
 	if !errors.As(err, &f) {
 		return &message.Failure{Status: http.StatusInternalServerError, Key: message.KeyUnknownError, Message: "Endpoint unknown error", Err: err, Retry: true}
 	}
 	out := *f
-	out.Retry = f.Retry || f.Status >= http.StatusInternalServerError && f.Key != message.KeyConfigurationInvalid
+	out.Retry = f.Key != message.KeyInvalidCursor
 	return &out
 }
 
@@ -228,9 +230,12 @@ func (r *run) poll(room int) (some bool, err error) {
 func (r *run) event(m *message.Message) error {
 	switch m.Kind {
 	case message.Gap:
-		r.gap = oneLine(m.Content)
+		gap := oneLine(m.Content)
+		r.mu.Lock()
+		r.tellOf([][]byte{gap})
+		r.mu.Unlock()
 		r.e.stats.lose(r.hard, lostGap, 1)
-		r.log.Warn("messages were lost before they came to the webhook", "gap", string(r.gap))
+		r.log.Warn("messages were lost before they came to the webhook", "gap", string(gap))
 	case message.Notice:
 		r.log.Info("the endpoint says", "notice", string(m.Content))
 	case message.GoAway:
@@ -239,10 +244,30 @@ func (r *run) event(m *message.Message) error {
 	return nil
 }
 
-// oneLine is JSON as a header can hold it.
+// Bounds of what one message tells of gaps: together less than the 8 KiB of headers that many servers take. Of more gaps the
+// oldest are in the log alone.
+const (
+	maxGaps     = 4
+	maxGapBytes = 1 << 10
+)
+
+// tellOf has the next messages tell of gaps. The caller holds mu.
+func (r *run) tellOf(gaps [][]byte) {
+	r.gaps = append(r.gaps, gaps...)
+	r.gaps = r.gaps[max(0, len(r.gaps)-maxGaps):]
+}
+
+// oneLine is JSON as a header can hold it: of a gap in many partitions, without what is lost of each.
 func oneLine(content []byte) []byte {
 	raw, err := json.Marshal(json.RawMessage(content)) // compact, without control characters
-	if err != nil {
+	if len(raw) > maxGapBytes {
+		var parts map[string]json.RawMessage
+		if err = json.Unmarshal(content, &parts); err == nil {
+			delete(parts, "partitions")
+			raw, err = json.Marshal(parts)
+		}
+	}
+	if err != nil || len(raw) > maxGapBytes {
 		return []byte("{}")
 	}
 	return raw
@@ -255,13 +280,13 @@ func (r *run) take(msgs []message.Message) {
 	size := 0
 	for i := range msgs {
 		m := &msgs[i]
-		items[i] = item{m: m, size: m.Size(), at: now, positional: r.positional(m), gap: r.gap}
-		r.gap = nil
+		items[i] = item{m: m, size: m.Size(), at: now, positional: r.positional(m)}
 		size += items[i].size
 	}
 	r.average = max(size/len(msgs), 1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	items[0].gaps, r.gaps = r.gaps, nil
 	for i := range items {
 		items[i].seq = r.board.marks.track(items[i].m)
 	}

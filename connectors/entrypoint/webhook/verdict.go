@@ -87,7 +87,7 @@ func (s *result) failure(c class, at string) *message.Failure {
 	var token *tokenFailure
 	switch {
 	case errors.As(s.err, &no):
-		return &message.Failure{Status: http.StatusForbidden, Key: message.KeyWebhookRefused, Err: cause, Message: "Webhook callback url leads where webhooks must not go"}
+		return &message.Failure{Status: http.StatusForbidden, Key: message.KeyWebhookRefused, Err: cause, Retry: no.resolved, Message: "Webhook callback url leads where webhooks must not go"}
 	case errors.As(s.err, &token):
 		return &message.Failure{Status: http.StatusInternalServerError, Key: message.KeyProcessingFailed, Err: cause, Retry: c == passing,
 			Message: "No access token for the webhook callback"}

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/connectors"
 	"github.com/sluice-gateway/sluice/qos"
+	"github.com/sluice-gateway/sluice/qos/exchange"
 	"github.com/sluice-gateway/sluice/qos/message"
 )
 
@@ -265,6 +267,70 @@ func TestDispatch_ToldOfGaps(t *testing.T) {
 	calls := r.got()
 	if len(calls) != 3 || calls[0].header.Get("sluice-gap") != "" || calls[1].header.Get("sluice-gap") != `{"lost":3}` || calls[2].header.Get("sluice-gap") != "" {
 		t.Errorf("got %+v", calls)
+	}
+}
+
+// TestDispatch_GapsAreToldUntilSomebodyHears: with a message that is not taken they are not told, and one does not take another's
+// place.
+func TestDispatch_GapsAreToldUntilSomebodyHears(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, status(500, 200))
+	b := newBed(t, qos.AtMostOnce, to(r.URL, `"concurrency":1`))
+	gap := func(text string) message.Message { return message.Message{Kind: message.Gap, Content: []byte(text)} }
+	many := `{"lost":9,"partitions":[` + strings.Repeat(`{"topic":"orders","partition":1,"first":1,"next":2},`, 100) + `{}],"reason":"reserved"}`
+	msgs := data("a", "a", "a", "a")
+	if err := b.all(gap(`{"lost":1}`), gap(many), msgs[0], msgs[1], msgs[2], msgs[3]); err != nil {
+		t.Fatal(err)
+	}
+	var told [][]string
+	for _, c := range r.got() {
+		told = append(told, c.header.Values("sluice-gap"))
+	}
+	both := []string{`{"lost":1}`, `{"lost":9,"reason":"reserved"}`}
+	if len(told) != 4 || !slices.Equal(told[0], both) || !slices.Equal(slices.Concat(told[1:]...), both) {
+		t.Errorf("told %q", told)
+	}
+}
+
+// TestDispatch_WhatTheEndpointRefusesIsTriedAgain: a subscription must not end for ever because of what another revision of the
+// API, the broker's operator or time mends.
+func TestDispatch_WhatTheEndpointRefusesIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		key    string
+		status int
+		retry  bool
+	}{
+		{message.KeyConfigurationInvalid, 500, true}, // a topic that is missing, a name that does not resolve, a certificate that ran out
+		{message.KeyConnectionFailed, 503, true},
+		{message.KeyConnectionClosed, 409, true}, // somebody of the same name took over, and may go
+		{"RATE_LIMIT_TOO_MANY_REQUESTS", 429, true},
+		{message.KeyInvalidCursor, 400, false}, // of a replay
+	} {
+		f := &message.Failure{Key: c.key, Status: c.status}
+		for _, late := range []bool{false, true} {
+			b := newBed(t, qos.Auto, to("http://127.0.0.1:1"))
+			if late {
+				b.sub.End(f)
+			} else {
+				b.backend.OnSubscribe = func(context.Context, *exchange.Exchange, connectors.SubscribeOptions) (connectors.Subscription, error) {
+					return nil, f
+				}
+			}
+			if got := failure(t, b.start().wait()); got.Retry != c.retry || got.Key != c.key || f.Retry {
+				t.Errorf("%s, while it runs: %t: %+v", c.key, late, got)
+			}
+		}
+	}
+}
+
+// TestDispatch_OwnMistakesAreFinal: what the subscription itself says wrong, it says until it is changed.
+func TestDispatch_OwnMistakesAreFinal(t *testing.T) {
+	t.Parallel()
+	for _, cfg := range []string{`{}`, `{"callbackUrl":"https://example.com","ssl":{"trustStore":{"type":"PEM","content":"none"}}}`} {
+		if f := failure(t, newBed(t, qos.Auto, cfg).start().wait()); f.Key != message.KeyConfigurationInvalid || f.Retry {
+			t.Errorf("%s: %+v", cfg, f)
+		}
 	}
 }
 

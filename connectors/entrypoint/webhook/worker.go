@@ -125,6 +125,11 @@ func (r *run) settle(l *lane, s *result) *lane {
 	case c == cut, end != nil:
 		r.board.drop()
 	default:
+		if c != taken { // whoever was called may not have looked at it
+			for it := range l.load {
+				r.tellOf(it.gaps)
+			}
+		}
 		r.board.finish(l, now)
 	}
 	next := r.next(now)

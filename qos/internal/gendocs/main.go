@@ -41,6 +41,14 @@ An entrypoint of a message API has a level, ` + "`qos`" + `, that says how often
 | ` + "`at-most-once`" + ` | 0 or 1 times | the checkpoint is durable before the client gets the message |
 | ` + "`at-least-once`" + ` | 1 or n times | the checkpoint moves only after proof of receipt; a slow client is waited for |
 
+Under ` + "`at-most-once`" + ` the messages of Kafka are reserved some at a time. What a worker had reserved for a stream or a webhook when it died or
+was cut off from the broker, and may not have handed out, is announced to whoever gets the next message, as a gap of the reason
+` + "`reserved`" + `. A page of ` + "`http-get`" + ` is lost as a whole with its answer.
+
+The subscription of a ` + "`webhook`" + ` is one subscriber on all workers. On Kafka they share its messages as a consumer group, whatever the
+level: ` + "`none`" + ` is then at-most-once that begins at the live end, and both ` + "`none`" + ` and ` + "`auto`" + ` go on where they were after a pause
+([webhooks](webhook.md#several-workers)).
+
 Not every level is possible between every entrypoint and every endpoint. Deploying an API that asks for another one is
 refused, with the levels that can be had.
 
