@@ -182,7 +182,8 @@ func (s *session) serve(ctx context.Context, l *link, again bool) error {
 		written = s.write(ctx, l)
 		stop(written)
 	})
-	if !again || !l.present || s.e.version == V5 { // MQTT 3.1.1 would send what is retained once more
+	// MQTT 3.1.1 would send what is retained once more; but a Mosquitto that was restarted knows nothing of who shares.
+	if !again || !l.present || s.e.version == V5 || isShared(s.filter) {
 		err = l.send(s.subscribe())
 	}
 	if err == nil {

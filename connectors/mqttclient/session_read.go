@@ -93,6 +93,10 @@ func (s *session) absorb(p *packets.Publish) {
 			} // else the identifier stands for another message now: the old one needs no answer any more
 		}
 	}
+	if p.Retain && s.e.version != V5 && isShared(s.filter) {
+		s.again(had, p) // those who share get nothing that is retained; MQTT 3.1.1 cannot say so when it subscribes
+		return
+	}
 	if p.Topic != s.decoder.topic && !covers(s.filter, p.Topic) {
 		s.again(had, p) // of an earlier subscription of this session, which the definition has left
 		s.e.stats.foreign.Add(1)

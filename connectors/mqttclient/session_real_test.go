@@ -267,6 +267,60 @@ func TestReal_SessionBrokerRestart(t *testing.T) {
 	})
 }
 
+// TestReal_SessionSharedBrokerRestart restarts the broker below a session that shares its messages with others: Mosquitto keeps
+// the session and forgets the share. What is retained is for nobody who shares, however often it subscribes.
+func TestReal_SessionSharedBrokerRestart(t *testing.T) {
+	versions(t, func(t *testing.T, v Version) {
+		b := brokers.StartMosquitto(t, quick)
+		p := newPeer(t, b.Addr())
+		p.put("t", "retained", 1, true)
+		c := subscribe(t, runVersion(t, v, config(b.Addr(), "$share/group/t", ""), connectors.Limits{}), named(qos.AtLeastOnce, "client"))
+		p.put("t", "before", 1, false)
+		c.want("before")
+		if err := b.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for { // the worker's connection is there again
+			m, err := c.any()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(m.Content), `"closed":false`) {
+				break
+			}
+		}
+		// The broker drops what comes before the worker has subscribed again, so it is sent until it arrives.
+		again, done, sent := newPeer(t, b.Addr()), make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(sent)
+			tick := time.NewTicker(20 * time.Millisecond)
+			defer tick.Stop()
+			for {
+				again.put("t", "after", 1, false)
+				select {
+				case <-tick.C:
+				case <-done:
+					return
+				}
+			}
+		}()
+		defer func() { close(done); <-sent }()
+		for {
+			m := c.message(message.Data)
+			switch string(m.Content) {
+			case "before": // it was not proved
+				continue
+			case "after":
+				return
+			}
+			t.Fatalf("got %s", m.Content)
+		}
+	})
+}
+
 // TestReal_SessionLost restarts a broker that saves nothing: the subscriber is told.
 func TestReal_SessionLost(t *testing.T) {
 	versions(t, func(t *testing.T, v Version) {
