@@ -30,7 +30,7 @@ tools: ## install the brokers and clients that tests need, where they are missin
 
 # Both parts run, also when the first fails: one run tells everything.
 .PHONY: test
-test: tools ## everything: unit tests with the race detector, then end to end on real brokers
+test: tools ## everything: unit tests with the race detector, end to end on real brokers, every benchmark once and short
 	@failed=; \
 	echo '== unit tests, with the race detector'; \
 	$(MAKE) test-race || failed="$$failed test-race"; \
@@ -38,6 +38,8 @@ test: tools ## everything: unit tests with the race detector, then end to end on
 	$(MAKE) test-allocations || failed="$$failed test-allocations"; \
 	echo '== end-to-end tests, on real brokers'; \
 	$(MAKE) test-e2e || failed="$$failed test-e2e"; \
+	echo '== every benchmark once and short: complete, and no more allocations than before'; \
+	$(MAKE) bench-smoke || failed="$$failed bench-smoke"; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
 .PHONY: test-race
@@ -99,20 +101,23 @@ docs: ## write the documentation pages that come from code and results anew
 fuzz: ## run each fuzz target for FUZZTIME (20s)
 	@test/tools/fuzz.sh $(FUZZTIME)
 
-# Where 'make bench' leaves its result, as data and, beside it, as a page with plots.
-RESULT ?= bin/bench.json
+# Where 'make bench' leaves its result, as data and, beside it, as a page with plots. The README is made from full.json there.
+RESULT ?= bench/results/local/bench.json
 
 .PHONY: bench
 bench: tools build ## every scenario beside the plain limits, on a real Kafka: best with nothing else on the machine
+	@mkdir -p $(dir $(RESULT))
 	@$(GO) run ./test/tools/withbrokers bin/sluice bench --kafka '{kafka}' --mqtt '{mqtt}' --out $(RESULT) --html $(RESULT:.json=.html) $(ARGS)
 
 .PHONY: bench-smoke
 bench-smoke: tools build ## every scenario once and short: is everything complete, does nothing allocate more than it did
-	@$(GO) run ./bench/allocations
-	@$(GO) run ./test/tools/withbrokers bin/sluice bench --smoke --kafka '{kafka}' --mqtt '{mqtt}' $(ARGS)
+	@failed=; \
+	$(GO) run ./bench/allocations || failed=yes; \
+	$(GO) run ./test/tools/withbrokers bin/sluice bench --smoke --kafka '{kafka}' --mqtt '{mqtt}' $(ARGS) || failed=yes; \
+	[ -z "$$failed" ]
 
 .PHONY: bench-compare
-bench-compare: build ## what RESULT (bin/bench.json) changed against BASE, and whether it may be chance
+bench-compare: build ## what RESULT (that of the last make bench) changed against BASE, and whether it may be chance
 	@[ -n "$(BASE)" ] || { echo "say which result to compare with: make bench-compare BASE=base.json" >&2; exit 2; }
 	@bin/sluice bench compare $(BASE) $(RESULT)
 

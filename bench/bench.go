@@ -11,6 +11,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/sluice-gateway/sluice/bench/stack"
@@ -25,22 +26,37 @@ type Settings struct {
 	Clients     int           `json:"clients"`    // connections that post
 	Size        int           `json:"size"`       // bytes of a message
 	Rate        float64       `json:"rate"`       // messages per second where latency is measured
+	HalfLoad    bool          `json:"halfLoad"`   // of POST to Kafka at half of what the best glue takes, instead of at Rate
 	FanOut      []int         `json:"fanOut"`     // clients
+	Paced       []Pace        `json:"paced"`      // fan-outs at a steady rate
 	Deliveries  int64         `json:"deliveries"` // of a fan-out that goes as fast as it can
 	Idle        int           `json:"idle"`       // connections
 	APIs        int           `json:"apis"`       // of the control plane
 	Workers     int           `json:"workers"`    // that report
+	Changes     int           `json:"changes"`    // pushed to them in a repetition
 	Aliases     bool          `json:"aliases"`    // types under their other names too, which are the same connectors
 	WarmUp      time.Duration `json:"warmUp"`     // of the broker, before anything is measured: its compiler is busy until then
+	Quiet       time.Duration `json:"quiet"`      // without a message, after which what a level may lose is not waited for
+	Unlimited   bool          `json:"unlimited"`  // without the limits: for completeness alone
+	Parallel    int           `json:"parallel"`   // groups at a time: more than one tells nothing of times
 }
 
-// Full is what is measured where nobody says otherwise.
-var Full = Settings{Repetitions: 5, Duration: 5 * time.Second, Messages: 200_000, Clients: 64, Size: 1024, Rate: 2000,
-	FanOut: []int{1, 100, 1000, 5000}, Deliveries: 1_000_000, Idle: 10_000, APIs: 10_000, Workers: 3, Aliases: true, WarmUp: 15 * time.Second}
+// Pace is a fan-out at a steady rate.
+type Pace struct {
+	Clients int     `json:"clients"`
+	Rate    float64 `json:"rate"` // messages per second to each
+}
 
-// Smoke is everything once and short: for completeness, not for figures.
-var Smoke = Settings{Repetitions: 1, Duration: 300 * time.Millisecond, Messages: 5000, Clients: 64, Size: 1024, Rate: 500,
-	FanOut: []int{1, 100}, Deliveries: 20_000, Idle: 500, APIs: 100, Workers: 2, WarmUp: time.Second}
+// Full is what is measured where nobody says otherwise. 18,000 connections are what a process may open where it may have 20,000
+// descriptors.
+var Full = Settings{Repetitions: 5, Duration: 5 * time.Second, Messages: 200_000, Clients: 64, Size: 1024, Rate: 2000, HalfLoad: true,
+	FanOut: []int{1, 100, 1000, 5000}, Paced: []Pace{{100, 1000}, {1000, 100}}, Deliveries: 1_000_000, Idle: 18_000,
+	APIs: 10_000, Workers: 10, Changes: 100, Aliases: true, WarmUp: 15 * time.Second, Quiet: 5 * time.Second, Parallel: 1}
+
+// Smoke is everything once and short, without limits: for completeness, not for figures.
+var Smoke = Settings{Repetitions: 1, Duration: 200 * time.Millisecond, Messages: 500, Clients: 8, Size: 1024, Rate: 500,
+	FanOut: []int{1, 50}, Paced: []Pace{{50, 500}}, Deliveries: 10_000, Idle: 200,
+	APIs: 50, Workers: 2, Changes: 5, Quiet: time.Second, Unlimited: true, Parallel: 4}
 
 // Options is one run.
 type Options struct {
@@ -48,6 +64,7 @@ type Options struct {
 	Self     string   // this binary
 	Kafka    []string // bootstrap addresses
 	MQTT     string   // address of the MQTT broker
+	Build    Build    // of it
 	Embedded bool     // a broker is an embedded one, for development: its figures say little of a real one's
 	Profiles string   // directory for profiles of the worker while it is measured; "": none are taken
 	Progress func(Progress)
@@ -75,13 +92,13 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	}
 	defer os.RemoveAll(dir)
 	began := time.Now()
-	r := &runner{o: o, dir: dir, result: &Result{Format: Format, At: began.UTC(), Machine: thisMachine(), Settings: o.Settings,
+	r := &runner{o: o, dir: dir, result: &Result{Format: Format, At: began.UTC(), Machine: thisMachine(o.Build), Settings: o.Settings,
 		Brokers: Brokers{Kafka: "given", Partitions: partitions}}}
 	if o.Embedded {
 		r.result.Brokers.Kafka = "embedded"
 	}
 	defer r.close()
-	groups := selected(r.groups(), only)
+	groups := selected(r.groups(), only, !o.Unlimited)
 	if len(groups) == 0 {
 		return nil, fmt.Errorf("no scenario matches %q; sluice bench list names them", o.Only)
 	}
@@ -120,19 +137,24 @@ type scenario struct {
 	against     []string
 	run         func(context.Context) (Sample, error)
 	guess       time.Duration // how long it takes
+	series      *Series
 }
 
-// selected keeps the scenarios that match, and the limits that they are compared with; all where nothing is chosen.
-func selected(groups []*group, only *regexp.Regexp) []*group {
-	if only.String() == "" {
-		return groups
-	}
+// selected keeps the scenarios that match, and, where they are wanted, the limits that they are compared with; all limits where
+// no scenario is chosen.
+func selected(groups []*group, only *regexp.Regexp, limits bool) []*group {
 	var out []*group
 	for _, g := range groups {
 		var wanted []string
 		for _, c := range g.cases {
-			if !c.limit && only.MatchString(c.name) {
-				wanted = append(append(wanted, c.name), c.against...)
+			switch {
+			case c.limit && limits && only.String() == "":
+				wanted = append(wanted, c.name)
+			case !c.limit && only.MatchString(c.name):
+				wanted = append(wanted, c.name)
+				if limits {
+					wanted = append(wanted, c.against...)
+				}
 			}
 		}
 		g.cases = slices.DeleteFunc(g.cases, func(c *scenario) bool { return !slices.Contains(wanted, c.name) })
@@ -150,10 +172,13 @@ type runner struct {
 
 	stack  *stack.Stack
 	worker *stack.Worker
-	kafka  kafkaAdmin
-	steps  []time.Duration // guesses of the steps that are left
-	done   int
+	kafka  *kafkaAdmin
 	pid    int // of the broker, 0: not on this machine
+
+	mu sync.Mutex
+	// guards the following
+	steps []time.Duration // guesses of all steps
+	done  int
 }
 
 // errLost is in the error of a run that is not complete.
@@ -170,27 +195,36 @@ func (r *runner) all(ctx context.Context, groups []*group) error {
 	if err := r.start(ctx); err != nil {
 		return err
 	}
-	var failed error
-	for _, g := range groups {
-		if err := r.group(ctx, g); err != nil {
-			failed = errors.Join(failed, err)
-			if ctx.Err() != nil {
-				break
-			}
-		}
+	for _, g := range groups { // the series stand in the order of the groups, whichever ends first
+		r.enrol(g)
 	}
+	failed := make([]error, len(groups))
+	var all sync.WaitGroup
+	free := make(chan struct{}, max(r.o.Parallel, 1))
+	for i, g := range groups {
+		free <- struct{}{}
+		all.Go(func() {
+			defer func() { <-free }()
+			if ctx.Err() == nil {
+				failed[i] = r.group(ctx, g)
+			}
+		})
+	}
+	all.Wait()
 	r.tell("done")
-	return failed
+	return errors.Join(append(failed, ctx.Err())...)
+}
+
+// enrol gives each case of a group its place in the result.
+func (r *runner) enrol(g *group) {
+	for _, c := range g.cases {
+		c.series = &Series{Name: c.name, Title: c.title, Group: g.name, Unit: c.unit, Limit: c.limit, Against: c.against}
+		r.result.Series = append(r.result.Series, c.series)
+	}
 }
 
 // group measures every case so many times, by turns: in one order and then in the other, so that none is always the first.
 func (r *runner) group(ctx context.Context, g *group) error {
-	series := map[string]*Series{}
-	for _, c := range g.cases {
-		s := &Series{Name: c.name, Title: c.title, Group: g.name, Unit: c.unit, Limit: c.limit, Against: c.against}
-		series[c.name] = s
-		r.result.Series = append(r.result.Series, s)
-	}
 	if g.end != nil {
 		defer g.end()
 	}
@@ -206,17 +240,11 @@ func (r *runner) group(ctx context.Context, g *group) error {
 		if i%2 == 1 {
 			slices.Reverse(order)
 		}
-		round := map[string]float64{}
+		round := map[string]Sample{}
 		for _, c := range order {
 			r.tell(c.name)
-			sample, err := c.run(ctx)
-			if err == nil && sample.Lost > 0 {
-				err = fmt.Errorf("%w: %d of %d", errLost, sample.Lost, sample.Sent)
-			}
-			if err == nil && sample.Failed > 0 {
-				err = fmt.Errorf("%d of %d requests failed: %s", sample.Failed, sample.Sent, sample.FirstError)
-			}
-			r.done++
+			sample, err := c.measure(ctx)
+			r.step()
 			if err != nil {
 				failed = errors.Join(failed, fmt.Errorf("%s, repetition %d: %w", c.name, i+1, err))
 				if ctx.Err() != nil {
@@ -224,36 +252,58 @@ func (r *runner) group(ctx context.Context, g *group) error {
 				}
 				continue
 			}
-			series[c.name].Samples = append(series[c.name].Samples, sample)
-			round[c.name] = sample.Value
+			c.series.Samples = append(c.series.Samples, sample)
+			round[c.name] = sample
 		}
 		for _, c := range g.cases {
-			if limit := best(c, round); limit > 0 && round[c.name] > 0 {
-				series[c.name].Ratios = append(series[c.name].Ratios, round[c.name]/limit)
+			if s, ok := round[c.name]; ok {
+				c.series.compare(s, round[best(c, round)])
 			}
 		}
 	}
 	return failed
 }
 
-// best is the best of the limits of c in one repetition; 0: none.
-func best(c *scenario, round map[string]float64) (v float64) {
+// measure runs a scenario once. A run that is not complete, or that had requests refused, fails.
+func (c *scenario) measure(ctx context.Context) (Sample, error) {
+	s, err := c.run(ctx)
+	switch {
+	case err != nil:
+		return s, err
+	case s.Lost > 0:
+		return s, fmt.Errorf("%w: %d of %d", errLost, s.Lost, s.Sent)
+	case s.Failed > 0:
+		return s, fmt.Errorf("%d of %d requests failed: %s", s.Failed, s.Sent, s.FirstError)
+	}
+	return s, nil
+}
+
+// best is the best of the limits of c in one repetition; "": none.
+func best(c *scenario, round map[string]Sample) (found string) {
 	for _, name := range c.against {
-		x := round[name]
-		if x > 0 && (v == 0 || (c.unit == PerSecond) == (x > v)) {
-			v = x
+		x := round[name].Value
+		if x > 0 && (found == "" || (c.unit == PerSecond) == (x > round[found].Value)) {
+			found = name
 		}
 	}
-	return v
+	return found
+}
+
+func (r *runner) step() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.done++
 }
 
 func (r *runner) tell(name string) {
 	if r.o.Progress == nil {
 		return
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	var left time.Duration
 	for _, d := range r.steps[min(r.done, len(r.steps)):] {
 		left += d
 	}
-	r.o.Progress(Progress{Step: min(r.done+1, len(r.steps)), Steps: len(r.steps), Name: name, Left: left})
+	r.o.Progress(Progress{Step: min(r.done+1, len(r.steps)), Steps: len(r.steps), Name: name, Left: left / time.Duration(max(r.o.Parallel, 1))})
 }

@@ -13,7 +13,8 @@ import (
 
 // groups are all scenarios, in the order in which they are measured.
 func (r *runner) groups() []*group {
-	return []*group{r.publish(), r.publishMQTT(), r.drain(), r.live(), r.liveMQTT(), r.webhooks(), r.fanOut(), r.idle(), r.controlPlane(), r.failover()}
+	return []*group{r.publish(), r.publishMQTT(), r.drain(), r.fed(), r.live(), r.fromMQTT(), r.liveMQTT(), r.webhooks(),
+		r.fanOut(load.SSE), r.fanOut(load.WebSocket), r.policies(), r.idle(), r.controlPlane(), r.failover()}
 }
 
 // cells are the served cells of the matrix with one of the entrypoints.
@@ -54,6 +55,7 @@ const (
 	limitSSE        = "limit/sse"
 	limitWebSocket  = "limit/websocket"
 	limitFetch      = "limit/consume-live"
+	limitFeed       = "limit/feed" // the broker is slower than any writer to one client
 )
 
 // glueLinger is how long the second glue gathers records: of 0.2, 0.5, 1 and 2 ms the best, with 64 callers (bench/README.md).
@@ -65,15 +67,19 @@ var glues = []string{limitGlue, limitGlueLinger, limitGlueSingle}
 // publish: POST, answered as the level says, against the same without Sluice.
 func (r *runner) publish() *group {
 	var glued, post string // topics
+	rate := r.o.Rate
 	g := &group{name: "publish", prepare: func(ctx context.Context) (err error) {
 		if glued, err = r.kafka.topic(ctx, "glue"); err != nil {
 			return err
 		}
-		post, err = r.kafka.topic(ctx, "post")
+		if post, err = r.kafka.topic(ctx, "post"); err != nil || !r.o.HalfLoad || r.o.Unlimited {
+			return err
+		}
+		rate, err = r.halfLoad(ctx, glued)
 		return err
 	}}
 	job := func(topic string) load.Job {
-		return load.Job{Do: load.Post, Clients: r.o.Clients, Size: r.o.Size, Warm: r.o.Duration / 5, For: r.o.Duration, Rate: r.o.Rate, Brokers: r.o.Kafka, Topic: topic}
+		return load.Job{Do: load.Post, Clients: r.o.Clients, Size: r.o.Size, Warm: r.o.Duration / 5, For: r.o.Duration, Rate: rate, Brokers: r.o.Kafka, Topic: topic}
 	}
 	took := r.o.Duration*5/2 + time.Second
 	glue := func(linger time.Duration, single bool) func(context.Context) (Sample, error) {
@@ -129,10 +135,26 @@ func (r *runner) publish() *group {
 	return g.with(r.redeployPost(&post, job))
 }
 
+// halfLoad is half of what the best glue takes, at which the latency of all is comparable and none is overrun.
+func (r *runner) halfLoad(ctx context.Context, topic string) (rate float64, err error) {
+	for _, server := range []load.Job{{}, {Linger: glueLinger}, {Single: true}} {
+		server.Do, server.Brokers, server.Topic = limit.Glue, r.o.Kafka, topic
+		s, err := r.limited(server, load.Job{Do: load.Post, Clients: r.o.Clients, Size: r.o.Size, Warm: r.o.Duration / 5, For: r.o.Duration / 2})(ctx)
+		if err != nil {
+			return 0, err
+		}
+		rate = max(rate, s.PerSecond()/2)
+	}
+	return rate, nil
+}
+
 func (g *group) with(s ...*scenario) *group {
 	g.cases = append(g.cases, s...)
 	return g
 }
+
+// perPage is how many messages a page holds: the default of http-get.
+const perPage = 500
 
 // drain: one client takes a backlog.
 func (r *runner) drain() *group {
@@ -168,7 +190,7 @@ func (r *runner) drains(c qos.Cell, topic *string, took time.Duration) *scenario
 	a := api{path: "/bench/" + s.name, entrypoint: c.Entrypoint, level: c.Level.String(), endpoint: c.Endpoint}
 	if c.Entrypoint == "http-get" {
 		job.Do = load.Page
-		a.settings = object{"messagesLimitCount": 10_000, "messagesLimitDurationMs": 1000}
+		a.settings = object{"messagesLimitCount": perPage, "messagesLimitDurationMs": 1000}
 	}
 	switch {
 	case isMock(c):
@@ -204,6 +226,13 @@ func (r *runner) drains(c qos.Cell, topic *string, took time.Duration) *scenario
 	return s
 }
 
+// mayLose has a job not wait for what the level of its cell may lose.
+func (r *runner) mayLose(c qos.Cell, job *load.Job) {
+	if c.Level == qos.None || c.Level == qos.AtMostOnce {
+		job.Lossy, job.Quiet = true, r.o.Quiet
+	}
+}
+
 func formOf(c qos.Cell) string {
 	if c.Entrypoint == "websocket" {
 		return load.WebSocket
@@ -236,7 +265,8 @@ func (r *runner) live() *group {
 					return Sample{}, err
 				}
 			}
-			job := load.Job{Do: load.Stream, Form: formOf(c), URL: url, Clients: 1, Total: total, Live: true, Resume: resume, Lossy: c.Level == qos.None || c.Level == qos.AtMostOnce}
+			job := load.Job{Do: load.Stream, Form: formOf(c), URL: url, Clients: 1, Total: total, Live: true, Resume: resume}
+			r.mayLose(c, &job)
 			return byLatency(r.measure(ctx, job, r.workerPID(), both(produced(), beside(id))))
 		}
 		g.cases = append(g.cases, s)

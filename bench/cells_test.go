@@ -3,11 +3,13 @@ package bench
 import (
 	"context"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/sluice-gateway/sluice/bench/load"
 	"github.com/sluice-gateway/sluice/qos"
 )
 
@@ -53,10 +55,10 @@ func TestGroups_LimitsAreMeasuredBesideWhatIsHeldAgainstThem(t *testing.T) {
 
 func TestBest_IsTheStricterLimit(t *testing.T) {
 	t.Parallel()
-	round := map[string]float64{"slow": 10, "fast": 20}
-	for unit, want := range map[string]float64{PerSecond: 20, Millis: 10} {
-		if got := best(&scenario{unit: unit, against: []string{"slow", "fast", "failed"}}, round); got != want {
-			t.Errorf("%s: %v, want %v", unit, got, want)
+	round := map[string]Sample{"slow": {Value: 10}, "fast": {Value: 20}}
+	for unit, want := range map[string]string{PerSecond: "fast", Millis: "slow"} {
+		if got := best(&scenario{unit: unit, against: []string{"failed", "slow", "fast"}}, round); got != want {
+			t.Errorf("%s: %s, want %s", unit, got, want)
 		}
 	}
 }
@@ -81,14 +83,16 @@ func TestGroup_FailsWhereSomethingIsLost(t *testing.T) {
 	for name, bad := range map[string]Sample{"lost": lost, "refused": refused} {
 		r := &runner{o: Options{Settings: Settings{Repetitions: 3}}, result: &Result{}}
 		calls := 0
-		err := r.group(t.Context(), &group{cases: []*scenario{
+		g := &group{cases: []*scenario{
 			{name: "limit", limit: true, unit: PerSecond, run: func(context.Context) (Sample, error) { return Sample{Value: 4}, nil }},
 			{name: "ours", unit: PerSecond, against: []string{"limit"}, run: func(context.Context) (Sample, error) {
 				if calls++; calls == 2 {
 					return bad, nil
 				}
 				return Sample{Value: 2}, nil
-			}}}})
+			}}}}
+		r.enrol(g)
+		err := r.group(t.Context(), g)
 		s := r.result.Find("ours")
 		if err == nil || len(s.Samples) != 2 || !slices.Equal(s.Ratios, []float64{0.5, 0.5}) {
 			t.Errorf("%s: error %v, samples %v, ratios %v", name, err, s.Values(), s.Ratios)
@@ -96,5 +100,56 @@ func TestGroup_FailsWhereSomethingIsLost(t *testing.T) {
 		if name == "lost" && !errors.Is(err, errLost) {
 			t.Errorf("lost: %v", err)
 		}
+	}
+}
+
+// What the worker used is held against what the same limit used, and the worst of its latencies against that limit's.
+func TestCompare_HoldsCostAndTailAgainstTheSameLimit(t *testing.T) {
+	t.Parallel()
+	sample := func(value, cpu, p99 float64, process string) Sample {
+		s := Sample{Value: value, Cost: map[string]Cost{process: {CPUMicros: cpu}, costLoad: {CPUMicros: 99}}}
+		s.Latency = &load.Latency{P99: p99}
+		return s
+	}
+	var s Series
+	s.compare(sample(80, 30, 500, costWorker), sample(100, 20, 250, costLimit))
+	s.compare(sample(80, 30, 500, costWorker), Sample{}) // the limit failed
+	if !slices.Equal(s.Ratios, []float64{0.8}) || !slices.Equal(s.CPURatios, []float64{1.5}) || !slices.Equal(s.TailRatios, []float64{2}) {
+		t.Errorf("%v, %v, %v", s.Ratios, s.CPURatios, s.TailRatios)
+	}
+}
+
+func TestSelected_WithLimitsOrWithout(t *testing.T) {
+	t.Parallel()
+	groups := func() []*group {
+		return []*group{{cases: []*scenario{{name: "l", limit: true}, {name: "m", limit: true}, {name: "a", against: []string{"l"}}, {name: "b"}}}, {cases: []*scenario{{name: "n", limit: true}}}}
+	}
+	for _, c := range []struct {
+		only   string
+		limits bool
+		want   string
+	}{{"", true, "l m a b / n"}, {"", false, "a b"}, {"a", true, "l a"}, {"a", false, "a"}, {"x", true, ""}} {
+		var got []string
+		for _, g := range selected(groups(), regexp.MustCompile(c.only), c.limits) {
+			var names []string
+			for _, s := range g.cases {
+				names = append(names, s.name)
+			}
+			got = append(got, strings.Join(names, " "))
+		}
+		if text := strings.Join(got, " / "); text != c.want {
+			t.Errorf("only %q, limits %t: %q, want %q", c.only, c.limits, text, c.want)
+		}
+	}
+}
+
+// Another API's sessions, and other metrics, must not count.
+func TestSum_OfOneAPI(t *testing.T) {
+	t.Parallel()
+	const metrics = "# TYPE sluice_kafka_readers gauge\n" +
+		`sluice_kafka_readers{api="a",endpoint="e"} 1` + "\n" + `sluice_kafka_readers{api="b",endpoint="e"} 4` + "\n" +
+		`sluice_kafka_catch_up_readers{api="a",endpoint="e"} 2` + "\n" + `sluice_kafka_readers_more{api="a"} 8` + "\n"
+	if n, err := sum(strings.NewReader(metrics), "a", "sluice_kafka_readers", "sluice_kafka_catch_up_readers"); n != 3 || err != nil {
+		t.Errorf("%d, %v", n, err)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/sluice-gateway/sluice/bench/stack"
 )
 
-// Child does the job that is read from in, and tells of it on out. It returns when the job is done, or when in ends: who
-// gave the job is gone then. In is read until then and must be closed by its other side.
+// Child does the job that is read from in, and tells of it on out. It returns when in ends, which its other side
+// closes when it has what it wants; what is still done then is given up.
 func Child(ctx context.Context, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -55,5 +55,6 @@ func Child(ctx context.Context, in io.Reader, out io.Writer) error {
 		done.Error = err.Error()
 	}
 	say(done)
+	<-ctx.Done() // what this process cost is read while it is there
 	return nil
 }

@@ -25,66 +25,132 @@ func route(i int) api {
 	return api{path: fmt.Sprintf(routePath, i), entrypoint: "http-post", level: "auto", endpoint: "mock", broker: object{}}
 }
 
-// controlPlane: a change among many APIs until all workers serve it, and what so many cost a request.
-func (r *runner) controlPlane() *group {
-	var many *stack.Stack
-	var ids []string
-	g := &group{name: "control plane", end: func() {
-		if many != nil {
-			many.Close()
-		}
-	}}
-	g.prepare = func(ctx context.Context) (err error) {
-		if many, err = r.newStack(ctx, "many", 1); err != nil {
-			return err
-		}
-		if ids, err = create(ctx, many.Nodes[0], r.o.APIs); err != nil {
-			return err
-		}
-		for range r.o.Workers {
-			if _, err := many.AddWorker(ctx); err != nil {
-				return err
-			}
-		}
-		_, err = create(ctx, r.stack.Nodes[0], fewAPIs)
-		return err
-	}
-	requests := func(w func() *stack.Worker, paths int) func(context.Context) (Sample, error) {
-		return func(ctx context.Context) (Sample, error) {
-			job := load.Job{Do: load.Requests, URL: w().Gateway + routePath, Paths: paths, Clients: r.o.Clients, Size: load.StampSize, Warm: r.o.Duration / 5, For: r.o.Duration}
-			return r.measure(ctx, job, map[string]int{"worker": w().PID()}, nil)
-		}
-	}
-	few := fmt.Sprintf("limit/routing/%d", fewAPIs)
-	changes := 0
-	g.cases = []*scenario{
-		{name: fmt.Sprintf("push/%d-apis/%d-workers", r.o.APIs, r.o.Workers), title: fmt.Sprintf("one change among %d APIs until %d workers serve it", r.o.APIs, r.o.Workers), unit: Millis, guess: time.Second,
-			run: func(ctx context.Context) (Sample, error) {
-				changes++
-				return push(ctx, many.Nodes[0], ids[changes%len(ids)], changes%len(ids))
-			}},
-		{name: few, title: fmt.Sprintf("POST to mock among %d APIs", fewAPIs), unit: PerSecond, limit: true, guess: r.o.Duration * 3 / 2,
-			run: requests(func() *stack.Worker { return r.worker }, fewAPIs)},
-		{name: fmt.Sprintf("routing/%d", r.o.APIs), title: fmt.Sprintf("POST to mock among %d APIs", r.o.APIs), unit: PerSecond, against: []string{few}, guess: r.o.Duration * 3 / 2,
-			run: requests(func() *stack.Worker { return many.Workers[0] }, r.o.APIs)},
-	}
-	return g
+// crowd is a control plane with many APIs and its workers.
+type crowd struct {
+	r       *runner
+	many    *stack.Stack
+	ids     []string
+	workers []*stack.Worker
+	changes int
 }
 
-// push changes an API and waits until every worker reports that it serves the change.
-func push(ctx context.Context, node *stack.Node, id string, i int) (Sample, error) {
+// controlPlane: a change and a new API among many until all workers serve it, the cold start of a worker, and what so many APIs
+// cost a request.
+func (r *runner) controlPlane() *group {
+	c := &crowd{r: r}
+	few := fmt.Sprintf("limit/routing/%d", fewAPIs)
+	among := fmt.Sprintf("among %d APIs", r.o.APIs)
+	return &group{name: "control plane", prepare: c.prepare, end: c.end, cases: []*scenario{
+		{name: fmt.Sprintf("push/%d-apis/%d-workers", r.o.APIs, r.o.Workers), title: fmt.Sprintf("one change %s until %d workers serve it", among, r.o.Workers), unit: Millis,
+			guess: time.Duration(r.o.Changes) * 100 * time.Millisecond, run: c.times(c.change)},
+		{name: fmt.Sprintf("create/%d-apis/%d-workers", r.o.APIs, r.o.Workers), title: fmt.Sprintf("one new API %s, from its start until %d workers serve it", among, r.o.Workers), unit: Millis,
+			guess: time.Duration(r.o.Changes) * 150 * time.Millisecond, run: c.times(c.add)},
+		{name: fmt.Sprintf("cold-start/%d-apis", r.o.APIs), title: fmt.Sprintf("a new worker with %d APIs, until it is ready", r.o.APIs), unit: Millis, guess: 5 * time.Second, run: c.coldStart},
+		{name: few, title: fmt.Sprintf("POST to mock among %d APIs", fewAPIs), unit: PerSecond, limit: true, guess: r.o.Duration * 3 / 2,
+			run: c.requests(func() *stack.Worker { return r.worker }, fewAPIs)},
+		{name: fmt.Sprintf("routing/%d", r.o.APIs), title: "POST to mock " + among, unit: PerSecond, against: []string{few}, guess: r.o.Duration * 3 / 2,
+			run: c.requests(func() *stack.Worker { return c.workers[0] }, r.o.APIs)},
+	}}
+}
+
+func (c *crowd) prepare(ctx context.Context) (err error) {
+	r := c.r
+	if c.many, err = r.newStack(ctx, "many", 1); err != nil {
+		return err
+	}
+	if c.ids, err = create(ctx, c.many.Nodes[0], r.o.APIs); err != nil {
+		return err
+	}
+	for range r.o.Workers {
+		w, err := c.many.AddWorker(ctx)
+		if err != nil {
+			return err
+		}
+		c.workers = append(c.workers, w)
+	}
+	_, err = create(ctx, r.stack.Nodes[0], fewAPIs)
+	return err
+}
+
+func (c *crowd) end() {
+	if c.many != nil {
+		c.many.Close()
+	}
+}
+
+func (c *crowd) requests(worker func() *stack.Worker, paths int) func(context.Context) (Sample, error) {
+	return func(ctx context.Context) (Sample, error) {
+		r, w := c.r, worker()
+		job := load.Job{Do: load.Requests, URL: w.Gateway + routePath, Paths: paths, Clients: r.o.Clients, Size: load.StampSize, Warm: r.o.Duration / 5, For: r.o.Duration}
+		return r.measure(ctx, job, map[string]int{costWorker: w.PID()}, nil)
+	}
+}
+
+// times does something as often as changes are measured, one after the other, and takes how long each took.
+func (c *crowd) times(do func(context.Context) (time.Duration, error)) func(context.Context) (Sample, error) {
+	return func(ctx context.Context) (s Sample, err error) {
+		var all []time.Duration
+		for range max(c.r.o.Changes, 1) {
+			took, err := do(ctx)
+			if err != nil {
+				return Sample{}, err
+			}
+			all = append(all, took)
+		}
+		s.Messages, s.Sent, s.Delivered, s.Latency = int64(len(all)), int64(len(all)), int64(len(all)), load.LatencyOf(all)
+		return byLatency(s, nil)
+	}
+}
+
+// change changes an API and tells how long its deployment took, from its sending until every worker reported that it serves it.
+func (c *crowd) change(ctx context.Context) (time.Duration, error) {
+	c.changes++
+	i := c.changes % len(c.ids)
 	a := route(i)
 	a.broker = object{"headers": []object{{"name": "changed", "value": time.Now().Format(time.RFC3339Nano)}}}
+	node := c.many.Nodes[0]
+	if err := node.Update(ctx, c.ids[i], a.definition()); err != nil {
+		return 0, err
+	}
 	start := time.Now()
-	if err := node.Update(ctx, id, a.definition()); err != nil {
+	err := node.Redeploy(ctx, c.ids[i], "?wait=30s")
+	return time.Since(start), err
+}
+
+// add makes an API and tells how long its start took, the write that has the workers serve it, until every worker serves it.
+func (c *crowd) add(ctx context.Context) (time.Duration, error) {
+	node := c.many.Nodes[0]
+	c.changes++
+	id, err := node.Create(ctx, api{path: fmt.Sprintf("/bench/new/%d", c.changes), entrypoint: "http-post", level: "auto", endpoint: "mock", broker: object{}}.definition())
+	if err != nil {
+		return 0, err
+	}
+	if err := node.Redeploy(ctx, id, ""); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	err = node.Start(ctx, id, "&wait=30s")
+	took := time.Since(start)
+	if err == nil {
+		err = node.Remove(ctx, id)
+	}
+	return took, err
+}
+
+// coldStart starts a worker that has nothing and takes the time until it serves all APIs.
+func (c *crowd) coldStart(ctx context.Context) (s Sample, err error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	start := time.Now()
+	w, err := c.many.AddWorker(ctx)
+	if err != nil {
 		return Sample{}, err
 	}
-	if err := node.Deploy(ctx, id, "?wait=30s"); err != nil {
-		return Sample{}, err
-	}
-	s := Sample{Value: float64(time.Since(start).Microseconds()) / 1000}
+	s.Value = float64(time.Since(start).Microseconds()) / 1000
 	s.Messages, s.Sent, s.Delivered = 1, 1, 1
-	return s, nil
+	cost := stack.CostOf(w.PID())
+	s.Cost = map[string]Cost{costWorker: {Memory: cost.Memory, Peak: cost.Peak, CPUMicros: float64(cost.CPU.Microseconds())}}
+	return s, w.Stop(leaving)
 }
 
 // create stores, deploys and starts n APIs.
@@ -99,7 +165,7 @@ func create(ctx context.Context, node *stack.Node, n int) ([]string, error) {
 			for i := int(next.Add(1) - 1); i < n && ctx.Err() == nil; i = int(next.Add(1) - 1) {
 				var err error
 				if ids[i], err = node.Create(ctx, route(i).definition()); err == nil {
-					if err = node.Deploy(ctx, ids[i], ""); err == nil {
+					if err = node.Redeploy(ctx, ids[i], ""); err == nil {
 						err = node.Start(ctx, ids[i], "")
 					}
 				}
@@ -147,7 +213,7 @@ func kill(ctx context.Context, s *stack.Stack, round int) (Sample, error) {
 		if node == lead {
 			continue
 		}
-		if status, _, err := node.Do(ctx, http.MethodPost, "/v4/apis/", route(round).definition()); err == nil && status == http.StatusCreated {
+		if a, err := node.Do(ctx, http.MethodPost, "/v4/apis/", route(round).definition()); err == nil && a.Status == http.StatusCreated {
 			break
 		}
 		if err := ctx.Err(); err != nil {

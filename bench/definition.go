@@ -11,6 +11,7 @@ type api struct {
 	settings                object // of the entrypoint
 	endpoint                string
 	broker                  object // the endpoint's configuration
+	flows                   []object
 }
 
 type object = map[string]any
@@ -20,12 +21,16 @@ func (a api) definition() []byte {
 	if a.settings != nil {
 		entry["configuration"] = a.settings
 	}
-	b, err := json.Marshal(object{
+	def := object{
 		"name": "bench " + strings.Trim(a.path, "/"), "apiVersion": "1", "definitionVersion": "4.0.0", "type": "message",
 		"listeners":      []object{{"type": "http", "paths": []object{{"path": a.path}}, "entrypoints": []object{entry}}},
 		"endpointGroups": []object{{"name": "g", "type": a.endpoint, "endpoints": []object{{"name": "e", "type": a.endpoint, "configuration": a.broker}}}},
 		"plans":          []object{{"name": "open", "status": "published", "security": object{"type": "key-less"}}},
-	})
+	}
+	if a.flows != nil {
+		def["flows"] = a.flows
+	}
+	b, err := json.Marshal(def)
 	if err != nil {
 		panic(err) // maps of strings and numbers
 	}

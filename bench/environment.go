@@ -26,7 +26,10 @@ func (r *runner) start(ctx context.Context) (err error) {
 	if r.worker, err = r.stack.AddWorker(ctx, flags...); err != nil {
 		return err
 	}
-	return r.warmBroker(ctx)
+	if r.o.WarmUp > 0 {
+		return r.warmBroker(ctx)
+	}
+	return nil
 }
 
 func (r *runner) newStack(ctx context.Context, name string, nodes int) (*stack.Stack, error) {
@@ -46,11 +49,11 @@ func (r *runner) close() {
 
 // serve deploys an API on the main stack and returns its id and its address.
 func (r *runner) serve(ctx context.Context, a api) (id, url string, err error) {
-	id, err = r.stack.Nodes[0].Serve(ctx, a.definition())
+	id, err = r.stack.Nodes[0].Deploy(ctx, a.definition())
 	if err != nil {
 		return "", "", fmt.Errorf("deploy %s: %w", a.path, err)
 	}
 	return id, r.worker.Gateway + a.path, nil
 }
 
-func (r *runner) workerPID() map[string]int { return map[string]int{"worker": r.worker.PID()} }
+func (r *runner) workerPID() map[string]int { return map[string]int{costWorker: r.worker.PID()} }

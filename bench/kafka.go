@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -16,36 +17,60 @@ import (
 type kafkaAdmin struct {
 	client *kgo.Client
 	prefix string
-	made   []string
+
+	mu   sync.Mutex
+	made []string // guarded by mu
 }
 
-func newKafkaAdmin(ctx context.Context, addrs []string, prefix string) (kafkaAdmin, error) {
+func newKafkaAdmin(ctx context.Context, addrs []string, prefix string) (*kafkaAdmin, error) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(addrs...))
 	if err != nil {
-		return kafkaAdmin{}, err
+		return nil, err
 	}
 	if err := client.Ping(ctx); err != nil {
 		client.Close()
-		return kafkaAdmin{}, fmt.Errorf("kafka at %v does not answer: %w", addrs, err)
+		return nil, fmt.Errorf("kafka at %v does not answer: %w", addrs, err)
 	}
-	return kafkaAdmin{client: client, prefix: prefix}, nil
+	return &kafkaAdmin{client: client, prefix: prefix}, nil
 }
 
-// topic makes a topic.
+// topic makes a topic, and returns when the broker serves it: it says that it made one earlier.
 func (k *kafkaAdmin) topic(ctx context.Context, name string) (string, error) {
 	name = k.prefix + name
-	res, err := kadm.NewClient(k.client).CreateTopic(ctx, partitions, 1, nil, name)
+	admin := kadm.NewClient(k.client)
+	res, err := admin.CreateTopic(ctx, partitions, 1, nil, name)
 	if err := errors.Join(err, res.Err); err != nil {
 		return "", fmt.Errorf("create topic %s: %w", name, err)
 	}
+	k.mu.Lock()
 	k.made = append(k.made, name)
-	return name, nil
+	k.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, servedWithin)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		ends, err := admin.ListEndOffsets(ctx, name)
+		if err = errors.Join(err, ends.Error()); err == nil {
+			return name, nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return "", fmt.Errorf("topic %s is not served: %w", name, err)
+		}
+	}
 }
 
+// servedWithin bounds the time until a broker serves a topic that it made.
+const servedWithin = 30 * time.Second
+
 func (k *kafkaAdmin) close() {
-	if k.client == nil {
+	if k == nil {
 		return
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	defer k.client.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

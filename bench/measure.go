@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/sluice-gateway/sluice/bench/limit"
@@ -17,7 +18,8 @@ const within = 5 * time.Minute
 // during is what happens beside a job while it is measured; it ends when ctx does.
 type during func(ctx context.Context) error
 
-// measure does a job in a process of its own, and takes what it and the watched processes used from its start to its end.
+// measure does a job in a process of its own, and takes what it and the watched processes used from its start to its end. Where
+// none is watched, the job itself is the limit.
 func (r *runner) measure(ctx context.Context, job load.Job, watched map[string]int, beside during) (Sample, error) {
 	ctx, cancel := context.WithTimeout(ctx, within+job.For+job.Warm)
 	defer cancel()
@@ -35,14 +37,15 @@ func (r *runner) measure(ctx context.Context, job load.Job, watched map[string]i
 	if _, err := child.Await(ctx, load.Measuring); err != nil {
 		return Sample{}, err
 	}
-	pids := map[string]int{"load": child.PID()}
-	for name, pid := range watched {
-		pids[name] = pid
+	pids := map[string]int{costLoad: child.PID()}
+	if watched == nil { // the job is what a library does alone
+		pids = map[string]int{costLimit: child.PID()}
 	}
+	maps.Copy(pids, watched)
 	if r.pid != 0 {
-		pids["broker"] = r.pid
+		pids[costBroker] = r.pid
 	}
-	if r.o.Profiles != "" && r.worker != nil && watched["worker"] == r.worker.PID() {
+	if r.o.Profiles != "" && r.worker != nil && watched[costWorker] == r.worker.PID() {
 		beside = both(r.profiling(), beside)
 	}
 	before := map[string]stack.Cost{}
@@ -119,7 +122,7 @@ func (r *runner) limited(serve, job load.Job) func(context.Context) (Sample, err
 		if serve.Do == limit.Frames && serve.Live {
 			beside = func(context.Context) error { return child.Go() }
 		}
-		return r.measure(ctx, job, map[string]int{"limit": child.PID()}, beside)
+		return r.measure(ctx, job, map[string]int{costLimit: child.PID()}, beside)
 	}
 }
 

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"strconv"
 	"time"
@@ -14,6 +15,7 @@ import (
 const (
 	limitMQTTPublish = "limit/mqtt-publish"
 	limitMQTT        = "limit/mqtt-live"
+	limitMQTTHeard   = "limit/mqtt-heard"
 )
 
 func isMQTT(c qos.Cell) bool {
@@ -29,7 +31,7 @@ func (r *runner) onMQTT(topic string) object {
 
 // onTopic is a job on a topic of the MQTT broker.
 func (r *runner) onTopic(topic string, j load.Job) load.Job {
-	j.MQTT, j.Brokers, j.Topic, j.Size = true, []string{r.o.MQTT}, topic, r.o.Size
+	j.MQTT, j.Brokers, j.Topic, j.Size, j.QoS = true, []string{r.o.MQTT}, topic, r.o.Size, 1
 	return j
 }
 
@@ -72,6 +74,9 @@ func (r *runner) liveMQTT() *group {
 	g := &group{name: "live from MQTT", cases: []*scenario{{name: limitMQTT, title: "paho publishing and subscribing alone", unit: Millis, limit: true, guess: took, run: func(ctx context.Context) (Sample, error) {
 		const topic = "bench/live/limit"
 		return byLatency(r.measure(ctx, r.onTopic(topic, load.Job{Do: load.Consume, Total: total}), nil, produced(topic)))
+	}}, {name: limitMQTTHeard, title: "paho publishing at that rate and subscribing alone", unit: PerSecond, limit: true, guess: took, run: func(ctx context.Context) (Sample, error) {
+		const topic = "bench/heard/limit"
+		return r.measure(ctx, r.onTopic(topic, load.Job{Do: load.Consume, Total: total}), nil, produced(topic))
 	}}}}
 	for _, c := range r.cells("http-get", "sse", "sse-advanced", "websocket") {
 		if isMQTT(c) {
@@ -86,7 +91,7 @@ func (r *runner) liveCell(c qos.Cell, total int64, took time.Duration, produced 
 	s := &scenario{name: name, title: c.Endpoint + " to " + c.Entrypoint + ", published to delivered, " + c.Level.String(), unit: Millis, against: []string{limitMQTT}, guess: took}
 	page := c.Entrypoint == "http-get"
 	if page { // pages have no time of arrival of each message, and what comes between two is nobody's
-		s.unit, s.against, s.title = PerSecond, nil, c.Endpoint+" to pages, "+c.Level.String()
+		s.unit, s.against, s.title = PerSecond, []string{limitMQTTHeard}, c.Endpoint+" to pages, "+c.Level.String()
 	}
 	s.run = func(ctx context.Context) (_ Sample, err error) {
 		if url == "" {
@@ -99,15 +104,58 @@ func (r *runner) liveCell(c qos.Cell, total int64, took time.Duration, produced 
 			}
 		}
 		runs++
-		job := load.Job{Do: load.Stream, Form: formOf(c), URL: url, Clients: 1, Total: total, Live: true, Lossy: c.Level == qos.None || c.Level == qos.AtMostOnce, Quiet: 5 * time.Second}
+		job := load.Job{Do: load.Stream, Form: formOf(c), URL: url, Clients: 1, Total: total, Live: true}
+		r.mayLose(c, &job)
 		if c.Level == qos.AtMostOnce || c.Level == qos.AtLeastOnce {
 			job.Client = identifier(name, runs)
 		}
 		if page {
-			job.Do, job.Same, job.Lossy = load.Page, true, true
+			job.Do, job.Same, job.Lossy, job.Quiet = load.Page, true, true, r.o.Quiet
 			return r.measure(ctx, job, r.workerPID(), produced(topic))
 		}
 		return byLatency(r.measure(ctx, job, r.workerPID(), produced(topic)))
 	}
 	return s
+}
+
+// fedShare is the part of a backlog that is published to MQTT as fast as it goes: an acknowledgement each.
+const fedShare = 10
+
+// fromMQTT: what is published as fast as it goes with each QoS of MQTT, to one client.
+func (r *runner) fromMQTT() *group {
+	g := &group{name: "from MQTT"}
+	total := max(r.o.Messages/fedShare, 1)
+	took := time.Duration(total/5000+3) * time.Second
+	for level := range byte(3) {
+		plain := fmt.Sprintf("limit/mqtt/qos-%d", level)
+		job := func(topic string, j load.Job) load.Job {
+			j = r.onTopic(topic, j)
+			j.Total, j.QoS, j.Lossy = total, level, level == 0
+			if j.Lossy {
+				j.Quiet = r.o.Quiet
+			}
+			return j
+		}
+		name, url := fmt.Sprintf("mqtt/qos-%d/sse", level), ""
+		topic := "bench/" + name
+		g.with(&scenario{name: plain, title: fmt.Sprintf("paho publishing and subscribing alone with QoS %d", level), unit: PerSecond, limit: true, guess: took, run: func(ctx context.Context) (Sample, error) {
+			return r.measure(ctx, job("bench/"+plain, load.Job{Do: load.Consume}), nil, r.producing(job("bench/"+plain, load.Job{})))
+		}}, &scenario{name: name, title: fmt.Sprintf("mqtt5 to one SSE client, QoS %d", level), unit: PerSecond, against: []string{plain}, guess: took, run: func(ctx context.Context) (_ Sample, err error) {
+			if url == "" {
+				a := api{path: "/bench/" + name, entrypoint: "sse", level: "none", endpoint: "mqtt5", broker: r.onMQTT(topic)}
+				if level > 0 {
+					a.level, a.broker["consumer"] = "auto", object{"enabled": true, "qos": level}
+				}
+				if _, url, err = r.serve(ctx, a); err != nil {
+					return Sample{}, err
+				}
+			}
+			j := load.Job{Do: load.Stream, Form: load.SSE, URL: url, Clients: 1, Total: total, Live: true, Lossy: level == 0}
+			if j.Lossy {
+				j.Quiet = r.o.Quiet
+			}
+			return r.measure(ctx, j, r.workerPID(), r.producing(job(topic, load.Job{})))
+		}})
+	}
+	return g
 }

@@ -23,7 +23,7 @@ func (r *runner) redeploying(id string) during {
 			case <-ctx.Done():
 				return nil
 			}
-			if err := r.stack.Nodes[0].Deploy(ctx, id, "?wait=20s"); err != nil && ctx.Err() == nil {
+			if err := r.stack.Nodes[0].Redeploy(ctx, id, "?wait=20s"); err != nil && ctx.Err() == nil {
 				return fmt.Errorf("redeploy: %w", err)
 			}
 		}

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,8 +34,14 @@ type Machine struct {
 	Go     string `json:"go"`
 	OS     string `json:"os"`
 	Kernel string `json:"kernel,omitempty"`
+	Memory int64  `json:"memoryBytes,omitempty"`
+	Build
+}
+
+// Build is of what a binary was built.
+type Build struct {
 	Commit string `json:"commit,omitempty"`
-	Dirty  bool   `json:"dirty,omitempty"` // built from a tree with changes that are in no commit
+	Dirty  bool   `json:"dirty,omitempty"` // with changes that are in no commit
 }
 
 // Brokers is what the run was given.
@@ -61,14 +67,51 @@ type Series struct {
 	Against []string  `json:"against,omitempty"` // its limits; the best of a repetition counts
 	Samples []Sample  `json:"samples"`
 	Ratios  []float64 `json:"ratios,omitempty"` // of each repetition to its limit
+	// CPURatios and TailRatios are the same of the CPU time per message and of the 99th percentile of the latency, to the
+	// same limit.
+	CPURatios  []float64 `json:"cpuRatios,omitempty"`
+	TailRatios []float64 `json:"p99Ratios,omitempty"`
+}
+
+// compare adds the ratios of one repetition to its limit's.
+func (s *Series) compare(sample, limit Sample) {
+	if limit.Value > 0 && sample.Value > 0 {
+		s.Ratios = append(s.Ratios, sample.Value/limit.Value)
+	}
+	if a, b := sample.CPU(), limit.CPU(); a > 0 && b > 0 {
+		s.CPURatios = append(s.CPURatios, a/b)
+	}
+	if sample.Latency != nil && limit.Latency != nil && limit.Latency.P99 > 0 {
+		s.TailRatios = append(s.TailRatios, sample.Latency.P99/limit.Latency.P99)
+	}
 }
 
 // Sample is one repetition.
 type Sample struct {
 	Value float64 `json:"value"` // in the series' unit
 	load.Outcome
-	Cost map[string]Cost `json:"cost,omitempty"` // by process: worker, broker, load, limit, control plane
+	Cost map[string]Cost `json:"cost,omitempty"` // by process: worker, broker, load, limit
+	// Slope is what each connection of the second half of them took, in bytes.
+	Slope float64 `json:"slopeBytes,omitempty"`
+	// Readers are the fetch sessions that the worker had on the topic, at the most.
+	Readers int `json:"readers,omitempty"`
 }
+
+// CPU is the CPU time per message of what is measured, the worker or the limit, in microseconds; 0: not known.
+func (s Sample) CPU() float64 {
+	if c, ok := s.Cost[costWorker]; ok {
+		return c.CPUMicros
+	}
+	return s.Cost[costLimit].CPUMicros
+}
+
+// Names of processes in a sample's costs.
+const (
+	costWorker = "worker"
+	costLimit  = "limit"
+	costLoad   = "load"
+	costBroker = "broker"
+)
 
 // Cost is what a process used for one sample.
 type Cost struct {
@@ -135,8 +178,8 @@ func (r *Result) Write(path string) error {
 }
 
 // thisMachine tells where the run is, as far as the system says.
-func thisMachine() Machine {
-	m := Machine{CPU: "unknown", Cores: runtime.NumCPU(), Go: runtime.Version(), OS: runtime.GOOS + "/" + runtime.GOARCH}
+func thisMachine(b Build) Machine {
+	m := Machine{Build: b, CPU: "unknown", Cores: runtime.NumCPU(), Go: runtime.Version(), OS: runtime.GOOS + "/" + runtime.GOARCH}
 	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		for line := range strings.Lines(string(b)) {
 			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
@@ -148,16 +191,10 @@ func thisMachine() Machine {
 	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		m.Kernel = strings.TrimSpace(string(b))
 	}
-	build, ok := debug.ReadBuildInfo()
-	if !ok {
-		return m
-	}
-	for _, s := range build.Settings {
-		switch s.Key {
-		case "vcs.revision":
-			m.Commit = s.Value
-		case "vcs.modified":
-			m.Dirty = s.Value == "true"
+	if b, err := os.ReadFile("/proc/meminfo"); err == nil {
+		if fields := strings.Fields(string(b)); len(fields) > 1 && fields[0] == "MemTotal:" {
+			kilobytes, _ := strconv.ParseInt(fields[1], 10, 64)
+			m.Memory = kilobytes << 10
 		}
 	}
 	return m

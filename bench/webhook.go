@@ -13,11 +13,14 @@ import (
 	"github.com/sluice-gateway/sluice/qos"
 )
 
-// limitCaller is a plain client that posts to the same receiver, with as many calls at a time as a delivery has.
+// limitCaller is a plain client that posts the same to the same receiver, with as many calls at a time as a delivery has.
 const limitCaller = "limit/webhook-calls"
 
 // hookConcurrency is how many calls of a delivery are under way at a time: its default (docs/webhook.md).
 const hookConcurrency = 64
+
+// hookKeys is how many keys the messages have in turn: those of one key are delivered one after the other.
+const hookKeys = 1000
 
 // hookShare is the part of a backlog that is delivered to webhooks, a call each.
 const hookShare = 10
@@ -30,16 +33,42 @@ func (r *runner) webhooks() *group {
 		if backlog, err = r.kafka.topic(ctx, "hooks"); err != nil {
 			return err
 		}
-		return r.producing(load.Job{Brokers: r.o.Kafka, Topic: backlog, Size: r.o.Size, Total: total})(ctx)
+		return r.producing(load.Job{Brokers: r.o.Kafka, Topic: backlog, Size: r.o.Size, Total: total, Keys: hookKeys})(ctx)
 	}}
 	took := time.Duration(total/5000+3) * time.Second
-	g.cases = []*scenario{{name: limitCaller, title: "fasthttp's client posting to the receiver", unit: PerSecond, limit: true, guess: r.o.Duration * 3 / 2, run: func(ctx context.Context) (Sample, error) {
-		return r.limited(load.Job{Do: "serve-http"}, load.Job{Do: load.Post, Clients: hookConcurrency, Size: r.o.Size, Warm: r.o.Duration / 5, For: r.o.Duration})(ctx)
+	g.cases = []*scenario{{name: limitCaller, title: "fasthttp's client posting the same to the receiver", unit: PerSecond, limit: true, guess: took, run: func(ctx context.Context) (Sample, error) {
+		return r.calling(ctx, load.Job{Do: load.Post, Clients: hookConcurrency, Size: r.o.Size, Total: total})
 	}}}
 	for _, c := range r.cells("webhook", "webhook-advanced") {
 		g.cases = append(g.cases, r.webhook(c, &backlog, total, took))
 	}
 	return g
+}
+
+// calling has a plain client post to the receiver; the receiver measures, as it does for Sluice.
+func (r *runner) calling(ctx context.Context, job load.Job) (Sample, error) {
+	addr, err := stack.FreeAddr()
+	if err != nil {
+		return Sample{}, err
+	}
+	job.URL = "http://" + addr + "/"
+	caller, err := stack.StartChild(r.o.Self, job)
+	if err != nil {
+		return Sample{}, err
+	}
+	defer caller.Close()
+	return r.measure(ctx, load.Job{Do: load.Receive, Listen: addr, Total: job.Total}, map[string]int{costLimit: caller.PID()}, func(ctx context.Context) error {
+		if _, err := caller.Await(ctx, load.Ready); err != nil {
+			return err
+		}
+		if err := caller.Go(); err != nil {
+			return err
+		}
+		if _, err := caller.Await(ctx, "done"); err != nil && ctx.Err() == nil {
+			return err
+		}
+		return nil // the receiver may have all before the caller knows
+	})
 }
 
 func (r *runner) webhook(c qos.Cell, backlog *string, total int64, took time.Duration) *scenario {
@@ -58,7 +87,8 @@ func (r *runner) webhook(c qos.Cell, backlog *string, total int64, took time.Dur
 			return Sample{}, err
 		}
 		h.runs++
-		job := load.Job{Do: load.Receive, Listen: addr, Total: total, Same: isMock(c), Lossy: c.Level == qos.None || c.Level == qos.AtMostOnce}
+		job := load.Job{Do: load.Receive, Listen: addr, Total: total, Same: isMock(c)}
+		r.mayLose(c, &job)
 		return r.measure(ctx, job, r.workerPID(), h.deliver("http://"+addr+"/"))
 	}
 	return s
@@ -102,7 +132,7 @@ func (h *hook) deploy(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	h.id, err = h.r.stack.Nodes[0].Serve(ctx, definition)
+	h.id, err = h.r.stack.Nodes[0].Deploy(ctx, definition)
 	return err
 }
 
@@ -111,6 +141,9 @@ func (h *hook) plan() string { return strings.ReplaceAll("push-"+nameOf(h.cell),
 // deliver makes a subscription to the receiver, publishes where there is no backlog, and closes the subscription at the end.
 func (h *hook) deliver(url string) during {
 	return func(ctx context.Context) error {
+		if err := h.r.subscribed(ctx, h.id, 0); err != nil { // that of the repetition before
+			return err
+		}
 		path := "/v4/apis/" + h.id + "/subscriptions"
 		id := identifier(h.plan(), h.runs)
 		body, err := json.Marshal(object{"id": id, "planId": h.plan(), "consumerConfiguration": object{"entrypointId": h.cell.Entrypoint, "entrypointConfiguration": object{"callbackUrl": url}}})
@@ -133,10 +166,10 @@ func (h *hook) deliver(url string) during {
 	}
 }
 
-// live publishes what the delivery is to get, where nothing waits for it; nil: something does. It begins settle later: a
-// subscription does not tell when it stands at the live end.
+// live publishes what the delivery is to get, where nothing waits for it, once the delivery stands at the live end;
+// nil: something waits.
 func (h *hook) live() during {
-	job := load.Job{Total: h.total, Size: h.r.o.Size}
+	job := load.Job{Total: h.total, Size: h.r.o.Size, Keys: hookKeys}
 	switch {
 	case isMQTT(h.cell):
 		job = h.r.onTopic(h.topic, job)
@@ -146,22 +179,17 @@ func (h *hook) live() during {
 		return nil
 	}
 	return func(ctx context.Context) error {
-		select {
-		case <-time.After(settle):
-		case <-ctx.Done():
-			return nil
+		if err := h.r.subscribed(ctx, h.id, 1); err != nil {
+			return err
 		}
 		return h.r.producing(job)(ctx)
 	}
 }
 
-// settle is how long a new delivery is given to stand at the live end.
-const settle = 2 * time.Second
-
 func (h *hook) call(ctx context.Context, method, path string, body []byte) error {
-	status, answer, err := h.r.stack.Nodes[0].Do(ctx, method, path, body)
-	if err == nil && status/100 != 2 {
-		err = fmt.Errorf("%s %s: %d %s", method, path, status, answer)
+	a, err := h.r.stack.Nodes[0].Do(ctx, method, path, body)
+	if err == nil && a.Status/100 != 2 {
+		err = fmt.Errorf("%s %s: %d %s", method, path, a.Status, a.Body)
 	}
 	return err
 }

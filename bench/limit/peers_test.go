@@ -36,7 +36,7 @@ func mqttBroker(t *testing.T) []string {
 }
 
 func TestMQTT_AllIsHeard(t *testing.T) {
-	at := load.Job{MQTT: true, Brokers: mqttBroker(t), Topic: "bench/t", Size: 64}
+	at := load.Job{MQTT: true, Brokers: mqttBroker(t), Topic: "bench/t", Size: 64, QoS: 1}
 	consume, produce := at, at
 	consume.Do, consume.Total = load.Consume, 300
 	produce.Do, produce.Total, produce.Rate = load.Produce, 300, 3000
@@ -53,7 +53,7 @@ func TestMQTT_AllIsHeard(t *testing.T) {
 // A server that says 202 and publishes nothing must be found out on MQTT too.
 func TestPost_FindsWhatNoSubscriberHeard(t *testing.T) {
 	url, _ := server(t, load.Job{Do: HTTP})
-	out := client(t, load.Job{Do: load.Post, URL: url, MQTT: true, Brokers: mqttBroker(t), Topic: "t", Clients: 1, Size: 64, For: time.Millisecond, Quiet: 50 * time.Millisecond}, nothing)
+	out := client(t, load.Job{Do: load.Post, URL: url, MQTT: true, Brokers: mqttBroker(t), Topic: "t", QoS: 1, Clients: 1, Size: 64, For: time.Millisecond, Quiet: 50 * time.Millisecond}, nothing)
 	if out.Sent == 0 || out.Lost != out.Sent {
 		t.Errorf("%+v", out)
 	}

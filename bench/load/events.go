@@ -3,6 +3,7 @@ package load
 import (
 	"bytes"
 	"errors"
+	"io"
 )
 
 // events parses server-sent events, chunked or not: a chunk's size stands on a line of its own and is passed over like any
@@ -43,12 +44,15 @@ var (
 	eventField   = []byte("event: ")
 	idField      = []byte("id: ")
 	messageEvent = []byte("message")
+	lastChunk    = []byte("0\r")
 )
 
 func (e *events) line(line []byte) error {
 	switch {
 	case len(line) == 0:
 		e.other = false
+	case line[0] == '0' && bytes.Equal(line, lastChunk):
+		return io.EOF // the answer is whole; the connection may live on
 	case line[0] == 'd' && bytes.HasPrefix(line, dataField):
 		if !e.other {
 			e.c.got(line[len(dataField):])

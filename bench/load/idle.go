@@ -2,48 +2,36 @@ package load
 
 import (
 	"context"
-	"errors"
-	"net"
 	"net/url"
-	"time"
 )
 
-// idle holds Clients connections until its input ends, and tells how many were still open when it was asked.
+// idle holds Clients connections until it may end, and tells how many were still open then. It reads them all the time, since
+// who answers no ping is taken for gone.
 func idle(ctx context.Context, job Job, tell Tell) (Outcome, error) {
 	u, err := url.Parse(job.URL)
 	if err != nil {
 		return Outcome{}, err
 	}
 	s := &streams{job: job, host: u.Host, path: u.RequestURI(), shards: make([]shard, 1)}
+	defer s.watching.Wait()
 	defer s.close()
+	s.opened = s.watch
 	if err := s.open(ctx); err != nil {
 		return Outcome{}, err
 	}
 	if err := tell.await(ctx); err != nil {
 		return Outcome{}, err
 	}
-	out := Outcome{Sent: int64(job.Clients)}
-	for _, c := range s.conns {
-		if c.alive() {
-			out.Delivered++
-		}
-	}
-	out.Lost = out.Sent - out.Delivered
+	out := Outcome{Sent: int64(job.Clients), Lost: s.gone.Load()}
+	out.Delivered = out.Sent - out.Lost
 	return out, nil
 }
 
-// alive reads what waits, heartbeats, and tells whether the connection is still open.
-func (c *conn) alive() bool {
-	p := make([]byte, 4<<10)
-	for {
-		_ = c.net.SetReadDeadline(time.Now().Add(time.Millisecond))
-		_, err := c.net.Read(p)
-		var waited net.Error
-		if errors.As(err, &waited) && waited.Timeout() {
-			return true
+// watch reads a connection until it ends.
+func (s *streams) watch(c *conn) {
+	s.watching.Go(func() {
+		for !c.ended && c.some() == nil {
 		}
-		if err != nil {
-			return false
-		}
-	}
+		s.gone.Add(1)
+	})
 }

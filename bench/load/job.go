@@ -43,7 +43,10 @@ type Job struct {
 	Listen  string        `json:"listen,omitempty"`
 	Clients int           `json:"clients,omitempty"` // connections, or callers that wait for their answers
 	Size    int           `json:"size,omitempty"`    // bytes of a message
-	Total   int64         `json:"total,omitempty"`   // messages; of a stream, that each client waits for
+	JSON    bool          `json:"json,omitempty"`    // a message is a JSON document
+	Keys    int64         `json:"keys,omitempty"`    // of records, in turn; 0: they have none
+	QoS     byte          `json:"qos,omitempty"`     // of MQTT
+	Total   int64         `json:"total,omitempty"`   // messages; of a stream, that each client waits for; of Post, that are sent, in place of For
 	Rate    float64       `json:"rate,omitempty"`    // messages per second, sent at their times; 0: as fast as it goes
 	Warm    time.Duration `json:"warm,omitempty"`    // before what is measured
 	For     time.Duration `json:"for,omitempty"`     // what is measured
@@ -52,14 +55,34 @@ type Job struct {
 	Live    bool          `json:"live,omitempty"`    // connect first, then wait for messages that are yet to be sent
 	Same    bool          `json:"same,omitempty"`    // messages are all alike: they are counted, not told apart
 	Resume  bool          `json:"resume,omitempty"`  // connect again where a stream ends early, at its last id
-	Quiet   time.Duration `json:"quiet,omitempty"`   // how long nothing may come before what is missing is lost; 0: 20 s
+	Quiet   time.Duration `json:"quiet,omitempty"`   // how long nothing more may come before what is missing is lost; 0: 20 s, as before the first
 	Lossy   bool          `json:"lossy,omitempty"`   // the level may lose messages: what is missing is told, not waited for
 	Client  string        `json:"client,omitempty"`  // identifier of the clients, under which their positions are saved
 	Sources int           `json:"sources,omitempty"` // 127.0.0.x addresses to connect from
 	Paths   int           `json:"paths,omitempty"`   // of Requests: the URL's %d counts through them
 }
 
-func (j Job) patience() time.Duration { return cmp.Or(j.Quiet, quiet) }
+// body is a message of the job without its stamp.
+func (j Job) body() []byte {
+	p := make([]byte, max(j.Size, StampSize))
+	if j.JSON {
+		FillJSON(p)
+	} else {
+		Fill(p)
+	}
+	return p
+}
+
+// patience is how long a job waits for the next message. Before the first, others may still be starting.
+func (j Job) patience(begun bool) time.Duration {
+	if !begun {
+		return max(quiet, j.Quiet)
+	}
+	return cmp.Or(j.Quiet, quiet)
+}
+
+// glance is how often a job looks whether its patience is at its end.
+func (j Job) glance() time.Duration { return j.patience(true) / 8 }
 
 // Outcome is what came of a job.
 type Outcome struct {
@@ -102,6 +125,15 @@ func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, maxLate
 
 func record(h *hdrhistogram.Histogram, d time.Duration) {
 	_ = h.RecordValue(min(max(d.Microseconds(), 1), maxLatency)) // always within its bounds
+}
+
+// LatencyOf sums up how long some things took.
+func LatencyOf(all []time.Duration) *Latency {
+	h := newHistogram()
+	for _, d := range all {
+		record(h, d)
+	}
+	return summary(h)
 }
 
 // curve are the percentiles of a plot, each nine closer to 100.
@@ -155,8 +187,12 @@ func Run(ctx context.Context, job Job, tell Tell) (Outcome, error) {
 	if !ok {
 		return Outcome{}, fmt.Errorf("job %q is unknown", job.Do)
 	}
-	if job.Size != 0 && job.Size < StampSize {
-		return Outcome{}, fmt.Errorf("messages of %d bytes: at least %d are needed for their numbers", job.Size, StampSize)
+	least := StampSize
+	if job.JSON {
+		least += len(opening) + len(closing)
+	}
+	if job.Size != 0 && job.Size < least {
+		return Outcome{}, fmt.Errorf("messages of %d bytes: at least %d are needed for their numbers", job.Size, least)
 	}
 	out, err := run(ctx, job, tell)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -151,8 +152,7 @@ func (p *producer) callers(ctx context.Context, long time.Duration) {
 	var wg sync.WaitGroup
 	for range max(p.job.Clients, 1) {
 		wg.Go(func() {
-			value := make([]byte, p.job.Size)
-			Fill(value)
+			value := p.job.body()
 			record := &kgo.Record{Value: value}
 			done := make(chan error, 1)
 			for time.Since(start) < long && ctx.Err() == nil {
@@ -173,9 +173,7 @@ func (p *producer) callers(ctx context.Context, long time.Duration) {
 // pipeline produces Total records without waiting for any.
 func (p *producer) pipeline(ctx context.Context) error {
 	pool := sync.Pool{New: func() any {
-		r := &kgo.Record{Value: make([]byte, p.job.Size)}
-		Fill(r.Value)
-		return r
+		return &kgo.Record{Value: p.job.body()}
 	}}
 	promise := func(r *kgo.Record, err error) {
 		if err != nil {
@@ -195,6 +193,9 @@ func (p *producer) pipeline(ctx context.Context) error {
 		}
 		r := pool.Get().(*kgo.Record)
 		Stamp(r.Value, i, at)
+		if p.job.Keys > 0 {
+			r.Key = strconv.AppendInt(nil, i%p.job.Keys, 10)
+		}
 		p.next.Add(1)
 		p.client.Produce(ctx, r, promise)
 	}

@@ -35,9 +35,9 @@ func dialMQTT(ctx context.Context, job Job, name string, got func(*paho.Publish)
 	return client, nil
 }
 
-// listenMQTT subscribes with QoS 1 and collects numbers.
+// listenMQTT subscribes and collects numbers.
 func listenMQTT(ctx context.Context, job Job, took func(time.Duration)) (*mqttLog, error) {
-	l := &mqttLog{patience: job.patience()}
+	l := &mqttLog{job: job}
 	client, err := dialMQTT(ctx, job, "listen", func(p *paho.Publish) {
 		n, at, ok := ReadStamp(p.Payload)
 		if !ok || n >= maxNumber {
@@ -55,7 +55,7 @@ func listenMQTT(ctx context.Context, job Job, took func(time.Duration)) (*mqttLo
 		return nil, err
 	}
 	l.client = client
-	if _, err := client.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: job.Topic, QoS: 1}}}); err != nil {
+	if _, err := client.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: job.Topic, QoS: job.QoS}}}); err != nil {
 		l.close()
 		return nil, fmt.Errorf("subscribe to %s: %w", job.Topic, err)
 	}
@@ -64,7 +64,7 @@ func listenMQTT(ctx context.Context, job Job, took func(time.Duration)) (*mqttLo
 
 // mqttLog hears what is published to a topic.
 type mqttLog struct {
-	patience    time.Duration
+	job         Job
 	client      *paho.Client
 	set         Set
 	first, last atomic.Int64 // Unix nanoseconds
@@ -77,7 +77,7 @@ func (l *mqttLog) numbers(ctx context.Context, want int64) (*Set, error) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	began := time.Now()
-	for l.set.size() < want && time.Since(began) < l.patience {
+	for l.set.size() < want && time.Since(began) < l.job.patience(l.last.Load() > 0 || l.job.Do == Post) { // what was posted is on its way
 		select {
 		case <-tick.C:
 			if last := l.last.Load(); last > 0 && time.Unix(0, last).After(began) {
@@ -92,7 +92,7 @@ func (l *mqttLog) numbers(ctx context.Context, want int64) (*Set, error) {
 	return &l.set, nil
 }
 
-// produceMQTT publishes with QoS 1: Total messages, at Rate or as fast as it goes, or for as long as For says.
+// produceMQTT publishes Total messages, at Rate or as fast as it goes, or for as long as For says.
 func produceMQTT(ctx context.Context, job Job, tell Tell) (Outcome, error) {
 	client, err := dialMQTT(ctx, job, "produce", nil)
 	if err != nil {
@@ -114,8 +114,7 @@ func produceMQTT(ctx context.Context, job Job, tell Tell) (Outcome, error) {
 	var wg sync.WaitGroup
 	for range callers {
 		wg.Go(func() {
-			payload := make([]byte, job.Size)
-			Fill(payload)
+			payload := job.body()
 			for ctx.Err() == nil && (job.For == 0 || time.Since(start) < job.For) {
 				n := next.Add(1) - 1
 				if job.For == 0 && n >= job.Total {
@@ -128,7 +127,7 @@ func produceMQTT(ctx context.Context, job Job, tell Tell) (Outcome, error) {
 					at = t.UnixNano()
 				}
 				Stamp(payload, n, at)
-				if _, err := client.Publish(ctx, &paho.Publish{Topic: job.Topic, QoS: 1, Payload: payload}); err != nil {
+				if _, err := client.Publish(ctx, &paho.Publish{Topic: job.Topic, QoS: job.QoS, Payload: payload}); err != nil {
 					failed.CompareAndSwap(nil, &err)
 					return
 				}

@@ -34,7 +34,7 @@ func page(ctx context.Context, job Job, tell Tell) (Outcome, error) {
 		count += contents(body, set)
 		if count > before {
 			progress = time.Now()
-		} else if time.Since(progress) > job.patience() {
+		} else if time.Since(progress) > job.patience(count > 0) {
 			break
 		}
 		if next, ok := member(body, `"nextCursor":"`); ok {
@@ -42,11 +42,11 @@ func page(ctx context.Context, job Job, tell Tell) (Outcome, error) {
 		}
 	}
 	// The last page of an endpoint that never ends may hold more than was asked for.
-	out := Outcome{Messages: count, Seconds: time.Since(start).Seconds(), Sent: job.Total, Delivered: min(count, job.Total)}
+	out := Outcome{Messages: count, Seconds: progress.Sub(start).Seconds(), Sent: job.Total, Delivered: min(count, job.Total)}
 	if !job.Same {
 		out.Messages, out.Delivered, out.Duplicated = set.Len(), set.Len(), set.Again()
 	}
-	if !job.Lossy {
+	if !job.Lossy { // else what came between two pages is nobody's
 		out.Lost = max(job.Total-out.Delivered, 0)
 	}
 	tell.Say(Measured, "")

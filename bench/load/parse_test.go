@@ -3,6 +3,7 @@ package load
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -58,6 +59,20 @@ func TestEvents_CutAnywhere(t *testing.T) {
 			t.Fatalf("%d messages, %d again, %d gaps, last id %s; want %d, 1, %d, id-0", c.seen.Len(), c.seen.Again(), c.all.lost.Load(), c.lastID, n, gaps)
 		}
 	})
+}
+
+// A stream that ends gives its connection back, so its end must be seen in what comes.
+func TestEvents_EndWithTheLastChunk(t *testing.T) {
+	t.Parallel()
+	c := newConn(Job{Total: 10})
+	e := &events{c: c}
+	event := "event: message\ndata: " + message(7, 40) + "\n\n"
+	if err := e.feed(fmt.Appendf(nil, "%04x\r\n%s\r\n0", len(event), event)); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.feed([]byte("\r\n\r\n")); err != io.EOF || c.seen.Len() != 1 {
+		t.Errorf("%v after %d messages, want the end after 1", err, c.seen.Len())
+	}
 }
 
 func TestEvents_TellOfAnError(t *testing.T) {

@@ -46,7 +46,7 @@ func post(ctx context.Context, job Job, tell Tell) (Outcome, error) {
 	p.closed(ctx, job.Warm)
 	tell.Say(Measuring, "")
 	before := p.acked.Len()
-	took := p.closed(ctx, job.For)
+	took := p.measured(ctx)
 	out := Outcome{Messages: p.acked.Len() - before, Seconds: took.Seconds()}
 	tell.Say(Measured, "")
 	if job.Rate > 0 {
@@ -101,6 +101,20 @@ func (p *poster) closed(ctx context.Context, long time.Duration) time.Duration {
 	return time.Since(start)
 }
 
+// measured is what the throughput is taken of: Total messages, or what For allows.
+func (p *poster) measured(ctx context.Context) time.Duration {
+	if p.job.Total == 0 {
+		return p.closed(ctx, p.job.For)
+	}
+	start := time.Now()
+	p.each(func(c *caller) {
+		for n := p.next.Add(1) - 1; n < p.job.Total && ctx.Err() == nil; n = p.next.Add(1) - 1 {
+			c.send(n, 0)
+		}
+	})
+	return time.Since(start)
+}
+
 // open sends every message at its time, or as soon after as a connection is free, and takes its latency from that time.
 func (p *poster) open(ctx context.Context) *hdrhistogram.Histogram {
 	all := newHistogram()
@@ -145,8 +159,7 @@ type caller struct {
 }
 
 func newCaller(p *poster) *caller {
-	c := &caller{p: p, req: fasthttp.AcquireRequest(), res: fasthttp.AcquireResponse(), body: make([]byte, max(p.job.Size, StampSize))}
-	Fill(c.body)
+	c := &caller{p: p, req: fasthttp.AcquireRequest(), res: fasthttp.AcquireResponse(), body: p.job.body()}
 	c.req.Header.SetMethod(fasthttp.MethodPost)
 	c.req.SetRequestURI(p.job.URL)
 	return c

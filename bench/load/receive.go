@@ -48,21 +48,20 @@ func receive(ctx context.Context, job Job, tell Tell) (Outcome, error) {
 	}
 	tell.Say(Measuring, "")
 	last.CompareAndSwap(0, time.Now().UnixNano())
-	patience := job.patience()
-	tick := time.NewTicker(patience / 8)
+	tick := time.NewTicker(job.glance())
 	defer tick.Stop()
 	for waiting := true; waiting; {
 		select {
 		case <-all:
 			waiting = false
 		case <-tick.C:
-			waiting = time.Since(time.Unix(0, last.Load())) < patience
+			waiting = time.Since(time.Unix(0, last.Load())) < job.patience(first.Load() > 0)
 		case <-ctx.Done():
 			return Outcome{}, ctx.Err()
 		}
 	}
 	tell.Say(Measured, "")
-	out := Outcome{Sent: job.Total, Delivered: count.Load(), Seconds: time.Duration(last.Load() - first.Load()).Seconds()}
+	out := Outcome{Sent: job.Total, Delivered: min(count.Load(), job.Total), Seconds: time.Duration(last.Load() - first.Load()).Seconds()}
 	if !job.Same {
 		set.mu.Lock()
 		out.Delivered, out.Duplicated = set.one, set.again

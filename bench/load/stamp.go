@@ -15,6 +15,12 @@ const filler = 'x'
 
 const digits = "0123456789abcdef"
 
+// opening and closing make a message a JSON document; the stamp stands between them.
+const (
+	opening = `{"m":"`
+	closing = `"}`
+)
+
 // Fill makes p a message without a stamp.
 func Fill(p []byte) {
 	for i := range p {
@@ -22,8 +28,18 @@ func Fill(p []byte) {
 	}
 }
 
-// Stamp writes a stamp at the start of p.
+// FillJSON makes p a JSON document without a stamp.
+func FillJSON(p []byte) {
+	Fill(p)
+	copy(p, opening)
+	copy(p[len(p)-len(closing):], closing)
+}
+
+// Stamp writes a stamp at the start of p, or of the text in it.
 func Stamp(p []byte, number, at int64) {
+	if p[0] == opening[0] {
+		p = p[len(opening):]
+	}
 	put(p[:16], uint64(number))
 	put(p[16:StampSize], uint64(at))
 }
@@ -37,6 +53,9 @@ func put(p []byte, v uint64) {
 
 // ReadStamp reads the stamp at the start of p; false: there is none.
 func ReadStamp(p []byte) (number, at int64, ok bool) {
+	if len(p) > len(opening) && p[0] == opening[0] {
+		p = p[len(opening):]
+	}
 	if len(p) < StampSize {
 		return 0, 0, false
 	}

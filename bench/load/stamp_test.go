@@ -1,6 +1,7 @@
 package load
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -19,6 +20,20 @@ func TestStamp_ReadsWhatItWrote(t *testing.T) {
 		if _, _, ok := ReadStamp([]byte(bad)); ok {
 			t.Errorf("%q was taken for a stamp", bad)
 		}
+	}
+}
+
+// A message that a JSON schema is to pass must be JSON, and be told apart all the same.
+func TestStamp_InJSON(t *testing.T) {
+	t.Parallel()
+	p := Job{JSON: true, Size: 64}.body()
+	Stamp(p, 42, 7)
+	var document struct{ M string }
+	if err := json.Unmarshal(p, &document); err != nil || len(document.M) < StampSize || len(p) != 64 {
+		t.Errorf("%q: %v", p, err)
+	}
+	if n, at, ok := ReadStamp(p); n != 42 || at != 7 || !ok {
+		t.Errorf("read %d, %d, %t of %q", n, at, ok, p)
 	}
 }
 

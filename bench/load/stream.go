@@ -42,6 +42,10 @@ type streams struct {
 	first  atomic.Int64
 	lost   atomic.Int64 // gap events
 	shards []shard
+
+	opened   func(*conn)    // told of each connection; nil: nobody is
+	watching sync.WaitGroup // those that read connections which nothing is waited for on
+	gone     atomic.Int64   // such connections that ended
 }
 
 // shard is a histogram that some connections share.
@@ -63,6 +67,7 @@ type conn struct {
 	shard    *shard
 	lastID   []byte
 	attempts int64
+	ended    bool // the stream came to its end
 }
 
 // stream reads what Clients clients get until each has Total messages, or, where the level may lose some, nothing comes any more.
@@ -115,6 +120,9 @@ func (s *streams) open(ctx context.Context) error {
 					next.Store(int64(len(s.conns)))
 					group <- fmt.Errorf("client %d: %w", i, err)
 					return
+				}
+				if s.opened != nil {
+					s.opened(c)
 				}
 			}
 		}()
@@ -170,7 +178,11 @@ func (c *conn) dial(ctx context.Context) error {
 	}
 	_ = nc.SetDeadline(time.Time{})
 	rest, _ := r.Peek(r.Buffered())
-	return c.take(rest)
+	if err := c.take(rest); err != io.EOF {
+		return err
+	}
+	c.ended = true // the answer was whole at once; run decides what follows
+	return nil
 }
 
 // take parses what came.
@@ -245,8 +257,7 @@ func (s *streams) read(ctx context.Context) error {
 	}
 	ended := make(chan struct{})
 	go func() { wg.Wait(); close(ended) }()
-	patience := s.job.patience()
-	tick := time.NewTicker(patience / 8)
+	tick := time.NewTicker(s.job.glance())
 	defer tick.Stop()
 	for {
 		select {
@@ -256,7 +267,7 @@ func (s *streams) read(ctx context.Context) error {
 			}
 			return nil
 		case <-tick.C:
-			if time.Since(time.Unix(0, s.last.Load())) > patience {
+			if time.Since(time.Unix(0, s.last.Load())) > s.job.patience(s.first.Load() > 0) {
 				cancel(errIncomplete)
 			}
 		}
@@ -266,7 +277,10 @@ func (s *streams) read(ctx context.Context) error {
 // run reads one client's stream to its end.
 func (c *conn) run(ctx context.Context) error {
 	for c.missing() {
-		err := c.some()
+		err := io.EOF
+		if !c.ended {
+			err = c.some()
+		}
 		if err == nil {
 			continue
 		}
@@ -277,6 +291,7 @@ func (c *conn) run(ctx context.Context) error {
 			return fmt.Errorf("client %d, after %d of %d messages: %w", c.number, c.count, c.all.job.Total, err)
 		}
 		_ = c.net.Close()
+		c.ended = false
 		c.attempts++
 		if err := c.dial(ctx); err != nil {
 			return fmt.Errorf("client %d comes back: %w", c.number, err)

@@ -15,7 +15,7 @@ import (
 var pageText string
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"value": Value, "ratio": ratio, "cpu": cpu, "where": Where, "complete": Completeness,
+	"value": Value, "ratio": ratio, "targets": Targets, "overheads": Overheads, "cpu": cpu, "where": Where, "complete": Completeness,
 	"median": func(s *bench.Series) float64 { _, m, _ := bench.Spread(s.Values()); return m },
 	"p50":    func(s *bench.Series) string { p, _ := latencies(s); return p },
 	"p99":    func(s *bench.Series) string { _, p := latencies(s); return p },

@@ -19,7 +19,7 @@ func Text(w io.Writer, r *bench.Result) {
 	for _, s := range r.Series {
 		if s.Group != group {
 			group = s.Group
-			fmt.Fprintf(w, "\n%-54s %11s %21s %19s %8s %8s %11s\n", group, "median", "min..max", "ratio (min..max)", "p50", "p99", "worker CPU")
+			fmt.Fprintf(w, "\n%-54s %11s %21s %19s %8s %8s %11s %9s\n", group, "median", "min..max", "ratio (min..max)", "p50", "p99", "CPU", "CPU ratio")
 		}
 		least, median, most := bench.Spread(s.Values())
 		if len(s.Samples) == 0 {
@@ -27,10 +27,51 @@ func Text(w io.Writer, r *bench.Result) {
 			continue
 		}
 		p50, p99 := latencies(s)
-		fmt.Fprintf(w, "%-54s %11s %21s %19s %8s %8s %11s\n", s.Name, Value(s.Unit, median), Value(s.Unit, least)+".."+Value(s.Unit, most),
-			ratio(s.Ratios), p50, p99, cpu(s))
+		fmt.Fprintf(w, "%-54s %11s %21s %19s %8s %8s %11s %9s\n", s.Name, Value(s.Unit, median), Value(s.Unit, least)+".."+Value(s.Unit, most),
+			ratio(s.Ratios), p50, p99, cpu(s), middling(s.CPURatios))
+	}
+	fmt.Fprintf(w, "\n%-112s %-12s %s\n", "figure to reach", "", "reached")
+	for _, t := range Targets(r) {
+		fmt.Fprintf(w, "%-112s %-12s %s\n", t.Figure, t.Mark(), t.Reached)
+	}
+	if all := Overheads(r); len(all) > 0 {
+		fmt.Fprintf(w, "\n%-40s %-24s %-28s %-28s %s\n", "what a level costs against another", "levels", "rate", "CPU per message", "p50")
+		for _, o := range all {
+			fmt.Fprintf(w, "%-40s %-24s %-28s %-28s %s\n", o.Path, o.Strict+" / "+o.Lax, o.Rate, o.CPU, o.P50)
+		}
 	}
 	fmt.Fprintf(w, "\n%s\n", Completeness(r))
+}
+
+// Smoke writes of a result whether it is complete, a line per group, and nothing of times.
+func Smoke(w io.Writer, r *bench.Result) {
+	type tally struct {
+		name   string
+		all    int
+		failed []string
+	}
+	var groups []*tally
+	total, failed := 0, 0
+	for _, s := range r.Series {
+		if len(groups) == 0 || groups[len(groups)-1].name != s.Group {
+			groups = append(groups, &tally{name: s.Group})
+		}
+		g := groups[len(groups)-1]
+		g.all++
+		total++
+		if len(s.Samples) < r.Settings.Repetitions {
+			g.failed = append(g.failed, s.Name)
+			failed++
+		}
+	}
+	for _, g := range groups {
+		if len(g.failed) > 0 {
+			fmt.Fprintf(w, "FAIL\tbench\t%s: %s\n", g.name, strings.Join(g.failed, ", "))
+			continue
+		}
+		fmt.Fprintf(w, "ok  \tbench\t%s, %d scenarios\n", g.name, g.all)
+	}
+	fmt.Fprintf(w, "%d of %d scenarios complete in %.0f s; %s\n", total-failed, total, r.Took, Completeness(r))
 }
 
 // Where tells the machine and the settings in a line.
@@ -78,6 +119,15 @@ func thousands(v float64) string {
 	return text
 }
 
+// middling is the median of ratios alone.
+func middling(ratios []float64) string {
+	if len(ratios) == 0 {
+		return ""
+	}
+	_, median, _ := bench.Spread(ratios)
+	return fmt.Sprintf("%.2f", median)
+}
+
 func ratio(ratios []float64) string {
 	if len(ratios) == 0 {
 		return ""
@@ -102,20 +152,12 @@ func latencies(s *bench.Series) (p50, p99 string) {
 	return micros(m), micros(n)
 }
 
-// cpu is the median CPU time of the serving process per message.
+// cpu is the median CPU time per message of the worker, or of the limit.
 func cpu(s *bench.Series) string {
-	var all []float64
-	for _, v := range s.Samples {
-		for _, name := range []string{"worker", "limit"} {
-			if c, ok := v.Cost[name]; ok && c.CPUMicros > 0 {
-				all = append(all, c.CPUMicros)
-			}
-		}
-	}
-	if len(all) == 0 {
+	_, median, _ := bench.Spread(each(bench.Sample.CPU)(s))
+	if median == 0 {
 		return ""
 	}
-	_, median, _ := bench.Spread(all)
 	return micros(median)
 }
 

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,10 +11,11 @@ import (
 	"strings"
 )
 
-// Management talks to a node's management API.
+// Management talks to a management API as a user's script would.
 type Management struct {
-	URL   string // "http://127.0.0.1:8083"
-	Token string
+	URL    string // "http://127.0.0.1:8083"
+	Token  string
+	Client *http.Client // nil: the default one
 }
 
 const (
@@ -23,39 +25,51 @@ const (
 	maxAnswer = 64 << 20
 )
 
-var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+// many keeps the connections of many callers: made anew, they use up the ports.
+var many = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 
-// Do sends one request; path starts behind the environment unless it starts with "/management".
-func (m Management) Do(ctx context.Context, method, path string, body []byte) (status int, answer []byte, err error) {
+// Answer is a response with its body read.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Do sends one request; path starts behind the environment ("/v4/apis") unless it starts with "/management". Header holds names
+// and values in turn.
+func (m Management) Do(ctx context.Context, method, path string, body []byte, header ...string) (Answer, error) {
 	if !strings.HasPrefix(path, "/management") {
 		path = environment + path
 	}
 	req, err := http.NewRequestWithContext(ctx, method, m.URL+path, bytes.NewReader(body))
 	if err != nil {
-		return 0, nil, err
+		return Answer{}, err
 	}
 	req.Header.Set("Authorization", "Bearer "+m.Token)
 	req.Header.Set("Content-Type", "application/json")
-	res, err := client.Do(req)
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err := cmp.Or(m.Client, http.DefaultClient).Do(req)
 	if err != nil {
-		return 0, nil, err
+		return Answer{}, err
 	}
 	defer res.Body.Close()
-	answer, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-	return res.StatusCode, answer, err
+	out, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	return Answer{Status: res.StatusCode, Header: res.Header, Body: out}, err
 }
 
 // Create stores an API and returns its id.
 func (m Management) Create(ctx context.Context, definition []byte) (string, error) {
-	status, body, err := m.Do(ctx, http.MethodPost, "/v4/apis/", definition)
+	a, err := m.Do(ctx, http.MethodPost, "/v4/apis/", definition)
 	if err != nil {
 		return "", err
 	}
 	var api struct {
 		ID string `json:"id"`
 	}
-	if status != http.StatusCreated || json.Unmarshal(body, &api) != nil || api.ID == "" {
-		return "", fmt.Errorf("create: %d %s", status, body)
+	if a.Status != http.StatusCreated || json.Unmarshal(a.Body, &api) != nil || api.ID == "" {
+		return "", fmt.Errorf("create: %d %s", a.Status, a.Body)
 	}
 	return api.ID, nil
 }
@@ -65,8 +79,8 @@ func (m Management) Update(ctx context.Context, id string, definition []byte) er
 	return m.expect(ctx, http.MethodPut, "/v4/apis/"+id, definition)
 }
 
-// Deploy deploys an API; wait is "" or how long to wait for the workers: "?wait=20s".
-func (m Management) Deploy(ctx context.Context, id, wait string) error {
+// Redeploy deploys an API that is there; wait is "" or how long to wait for the workers: "?wait=20s".
+func (m Management) Redeploy(ctx context.Context, id, wait string) error {
 	return m.expect(ctx, http.MethodPost, "/v4/apis/"+id+"/deploy"+wait, nil)
 }
 
@@ -75,20 +89,21 @@ func (m Management) Start(ctx context.Context, id, wait string) error {
 	return m.expect(ctx, http.MethodPost, "/v4/apis/"+id+"?action=START"+wait, nil)
 }
 
-// Serve creates, deploys and starts an API, waits until the workers serve it, and returns its id.
-func (m Management) Serve(ctx context.Context, definition []byte) (string, error) {
+// Deploy creates the API that definition describes, deploys and starts it, waits until the workers serve it, and returns its
+// id. The definition must hold a published plan unless the server adds one (sluice dev).
+func (m Management) Deploy(ctx context.Context, definition []byte) (string, error) {
 	id, err := m.Create(ctx, definition)
 	if err != nil {
 		return "", err
 	}
-	if err := m.Deploy(ctx, id, "?wait=30s"); err != nil {
+	if err := m.Redeploy(ctx, id, "?wait=30s"); err != nil {
 		return "", err
 	}
 	return id, m.Start(ctx, id, "&wait=30s")
 }
 
-// Delete stops, closes the plans of, and deletes an API.
-func (m Management) Delete(ctx context.Context, id string) error {
+// Remove stops an API, closes its plans and deletes it, and returns when no worker serves it.
+func (m Management) Remove(ctx context.Context, id string) error {
 	if err := m.expect(ctx, http.MethodPost, "/v4/apis/"+id+"?action=STOP&wait=30s", nil); err != nil {
 		return err
 	}
@@ -96,12 +111,27 @@ func (m Management) Delete(ctx context.Context, id string) error {
 }
 
 func (m Management) expect(ctx context.Context, method, path string, body []byte) error {
-	status, answer, err := m.Do(ctx, method, path, body)
-	if err != nil {
-		return err
+	a, err := m.Do(ctx, method, path, body)
+	if err == nil && a.Status/100 != 2 {
+		err = fmt.Errorf("%s %s: %d %s", method, path, a.Status, a.Body)
 	}
-	if status/100 != 2 {
-		return fmt.Errorf("%s %s: %d %s", method, path, status, answer)
+	return err
+}
+
+// Leader asks nodes for the id of the one that leads until one knows.
+func Leader(ctx context.Context, nodes []Management) (id string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	for ctx.Err() == nil {
+		for _, n := range nodes {
+			var view struct {
+				Leader string `json:"leader"`
+			}
+			a, err := n.Do(ctx, http.MethodGet, "/management/cluster", nil)
+			if err == nil && json.Unmarshal(a.Body, &view) == nil && view.Leader != "" {
+				return view.Leader, nil
+			}
+		}
 	}
-	return nil
+	return "", fmt.Errorf("no node knows a leader: %w", ctx.Err())
 }

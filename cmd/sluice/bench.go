@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-gateway/sluice/bench"
 	"github.com/sluice-gateway/sluice/bench/report"
 	"github.com/sluice-gateway/sluice/cmd/internal/embedded"
+	"github.com/sluice-gateway/sluice/cmd/internal/version"
 )
 
 type benchFlags struct {
@@ -57,6 +58,8 @@ func (f *benchFlags) register(cmd *cobra.Command) {
 	fl.IntVar(&f.Idle, "idle", f.Idle, "idle connections")
 	fl.IntVar(&f.APIs, "apis", f.APIs, "APIs of the control plane that is measured")
 	fl.IntVar(&f.Workers, "workers", f.Workers, "workers that report to it")
+	fl.IntVar(&f.Changes, "changes", f.Changes, "changes pushed to them in a repetition")
+	fl.BoolVar(&f.HalfLoad, "half-load", f.HalfLoad, "measure the latency of POST to Kafka at half of what the best glue takes, instead of at --rate")
 	fl.BoolVar(&f.Aliases, "aliases", f.Aliases, "measure types under their other names (kafka-advanced) too, which are the same connectors")
 	fl.DurationVar(&f.WarmUp, "warm-up", f.WarmUp, "how long the broker is kept busy before anything is measured")
 	fl.BoolVar(&f.smoke, "smoke", false, "everything once and short: tells whether it is complete, not how fast it is")
@@ -84,8 +87,12 @@ func (f *benchFlags) run(ctx context.Context, out, progress io.Writer) error {
 			return fmt.Errorf("--profiles: %w", err)
 		}
 	}
-	bar := newProgress(progress)
-	o := bench.Options{Settings: settings, Self: self, Profiles: f.profiles, Kafka: fields(f.kafka), MQTT: f.mqtt, Progress: bar.show}
+	bar, build := newProgress(progress), version.Get()
+	if f.smoke && !bar.terminal {
+		bar.out = io.Discard // a line per step would hide the few that matter
+	}
+	o := bench.Options{Settings: settings, Self: self, Profiles: f.profiles, Kafka: fields(f.kafka), MQTT: f.mqtt, Progress: bar.show,
+		Build: bench.Build{Commit: build.Commit, Dirty: build.Dirty}}
 	stop, err := f.brokers(ctx, &o, progress)
 	if err != nil {
 		return err
@@ -136,7 +143,11 @@ func (f *benchFlags) tell(out io.Writer, r *bench.Result) (err error) {
 		enc.SetIndent("", "  ")
 		return errors.Join(err, enc.Encode(r))
 	}
-	report.Text(out, r)
+	if f.smoke {
+		report.Smoke(out, r)
+	} else {
+		report.Text(out, r)
+	}
 	return err
 }
 

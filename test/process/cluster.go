@@ -2,11 +2,12 @@ package process
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"github.com/sluice-gateway/sluice/bench/stack"
 )
 
 // Node is one control-plane process of a cluster and the addresses it keeps over restarts.
@@ -136,25 +137,19 @@ func (c *Cluster) AddWorker(flags ...string) (*Worker, error) {
 
 // Leader asks the nodes who leads until one knows.
 func (c *Cluster) Leader(ctx context.Context) (*Node, error) {
-	ctx, cancel := context.WithTimeout(ctx, Within)
-	defer cancel()
-	for ctx.Err() == nil {
-		for _, n := range c.Nodes {
-			var view struct {
-				Leader string `json:"leader"`
-			}
-			a, err := n.Do(ctx, http.MethodGet, "/management/cluster", nil)
-			if err != nil || json.Unmarshal(a.Body, &view) != nil {
-				continue
-			}
-			for _, m := range c.Nodes {
-				if m.ID == view.Leader {
-					return m, nil
-				}
-			}
-		}
+	ask := make([]Management, 0, len(c.Nodes))
+	for _, n := range c.Nodes {
+		ask = append(ask, n.Management)
 	}
-	return nil, fmt.Errorf("no node knows a leader: %w", ctx.Err())
+	id, err := stack.Leader(ctx, ask)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(c.Nodes, func(n *Node) bool { return n.ID == id })
+	if i < 0 {
+		return nil, fmt.Errorf("%s leads, which is none of ours", id)
+	}
+	return c.Nodes[i], nil
 }
 
 // Kill ends every process of the cluster at once.

@@ -5,9 +5,7 @@ package process
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,15 +13,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"syscall"
-	"time"
 
+	"github.com/sluice-gateway/sluice/bench/stack"
 	"github.com/sluice-gateway/sluice/test/brokers/ports"
 )
-
-// readyWithin bounds how long a role may take to answer its readiness probe.
-const readyWithin = 30 * time.Second
 
 // raceVariable, set to anything, has the binary built with the race detector: slower, and a race ends the process.
 const raceVariable = "SLUICE_TEST_RACE"
@@ -71,15 +64,7 @@ func root() string {
 }
 
 // Process is one running role.
-type Process struct {
-	Name string
-	Log  string // path of its combined output
-	cmd  *exec.Cmd
-	done chan struct{}
-	err  error
-	// killed says that we ended it the hard way, which is then no fault of its.
-	killed atomic.Bool
-}
+type Process = stack.Process
 
 // Start runs the binary with args; its output goes to a file in dir.
 func Start(name, dir string, args ...string) (*Process, error) {
@@ -87,32 +72,7 @@ func Start(name, dir string, args ...string) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{Name: name, Log: filepath.Join(dir, name+".log"), done: make(chan struct{})}
-	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close()
-	p.cmd = exec.Command(bin, args...)
-	p.cmd.Dir = dir
-	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	started := make(chan error)
-	go func() {
-		// Pdeathsig is bound to the thread that forks, so that thread waits for the child too.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := p.cmd.Start()
-		started <- err
-		if err == nil {
-			p.err = p.cmd.Wait()
-		}
-		close(p.done)
-	}()
-	if err := <-started; err != nil {
-		return nil, fmt.Errorf("start %s: %w", name, err)
-	}
-	return p, nil
+	return stack.Start(bin, dir, name, args...)
 }
 
 // Run runs the binary with args to its end and returns what it printed, in the order of standard output and error.
@@ -126,71 +86,6 @@ func Run(ctx context.Context, args ...string) (stdout, stderr string, err error)
 	cmd.Stdout, cmd.Stderr = &out, &bad
 	err = cmd.Run()
 	return out.String(), bad.String(), err
-}
-
-// PID is the process's id.
-func (p *Process) PID() int { return p.cmd.Process.Pid }
-
-// Done is closed when the process has ended.
-func (p *Process) Done() <-chan struct{} { return p.done }
-
-// Kill ends the process as a power cut would and waits until it is gone.
-func (p *Process) Kill() {
-	p.killed.Store(true)
-	_ = p.cmd.Process.Kill()
-	<-p.done
-}
-
-// Stop asks the process to end and waits; after grace it is killed and an error returned.
-func (p *Process) Stop(grace time.Duration) error {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-p.done:
-		var exit *exec.ExitError
-		if errors.As(p.err, &exit) && !exit.Success() && !p.killed.Load() {
-			return fmt.Errorf("%s: %w", p.Name, p.err)
-		}
-		return nil
-	case <-time.After(grace):
-		p.Kill()
-		return fmt.Errorf("%s did not end within %s; its log is %s", p.Name, grace, p.Log)
-	}
-}
-
-// Tail returns the end of the process's log for failure messages.
-func (p *Process) Tail() string {
-	const most = 8 << 10
-	b, err := os.ReadFile(p.Log)
-	if err != nil {
-		return err.Error()
-	}
-	return string(b[max(0, len(b)-most):])
-}
-
-// AwaitOK polls url until it answers 200, the process ends, or ctx does.
-func (p *Process) AwaitOK(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, readyWithin)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	last := "no answer"
-	for {
-		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if res, err := http.DefaultClient.Do(req); err == nil {
-			res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return nil
-			}
-			last = res.Status
-		}
-		select {
-		case <-tick.C:
-		case <-p.done:
-			return fmt.Errorf("%s ended before it was ready: %v\n%s", p.Name, p.err, p.Tail())
-		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready at %s (%s)\n%s", p.Name, url, last, p.Tail())
-		}
-	}
 }
 
 // FreeAddr leases a loopback address for as long as this test process lives. It panics where no port is free.
