@@ -42,6 +42,7 @@ type API struct {
 	push        map[string]*pushEntrypoint // those that serve push subscriptions, by type in lower case
 	pushPlans   map[string]bool            // the plans that push subscriptions may be of
 	endpoints   []endpoint
+	held        *held // what policies and resources hold
 
 	// A request counts itself and only then looks at draining, and a drain does it the other way round, so one of the two
 	// sees the other. Subscriptions do the same with closed.
@@ -53,6 +54,7 @@ type API struct {
 	redeploy atomic.Bool  // why it drains
 	expired  atomic.Bool  // the drain ran out of time: everybody is told
 	closed   atomic.Bool  // no subscription is opened any more
+	ended    atomic.Bool  // Run is about to return
 	idle     chan struct{}
 
 	mu sync.Mutex
@@ -144,6 +146,9 @@ func (a *API) Serve(x *exchange.Exchange) (outcome Outcome) {
 // release takes one from a count, and tells a waiting drain when there is none left.
 func (a *API) release(n *atomic.Int64) {
 	if n.Add(-1) == 0 && a.draining.Load() {
+		if a.ended.Load() {
+			a.letGo() // the drain did not wait for this one
+		}
 		select {
 		case a.idle <- struct{}{}:
 		default:

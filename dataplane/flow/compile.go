@@ -14,6 +14,7 @@ func (b *builder) flows() {
 	b.engine = &engine{log: b.log, tracer: b.cfg.Tracer, plans: map[string][]*unit{}, programs: map[string]*program{},
 		surroundings: b.surround()}
 	b.engine.common = policies.Shared(b.api.Info, b.engine.surroundings)
+	b.resources()
 	if x := b.def.FlowExecution; x != nil {
 		b.engine.bestMatch = strings.EqualFold(x.Mode, "best-match")
 		b.engine.matchRequired = x.MatchRequired
@@ -77,7 +78,9 @@ func (b *builder) step(at string, phase policies.Phase, def *apidef.Step) *step 
 	if !b.inPhase(at, phase, typ) {
 		return nil
 	}
-	made, problems := typ.Compile(def.Configuration, policies.Env{Log: b.log.With("policy", typ.ID), API: b.api.Info, Phase: phase})
+	made, problems := typ.Compile(def.Configuration, policies.Env{Log: b.log.With("policy", typ.ID), API: b.api.Info, Phase: phase,
+		Resource: b.resource, Dial: b.cfg.Dial})
+	b.api.held.add(made)
 	b.add(at+"/configuration", problems)
 	if problems.Err() != nil {
 		return nil
@@ -142,7 +145,7 @@ func (b *builder) expression(at, text string) *policies.Expression {
 	return e
 }
 
-// OfFlows tells whether a problem is about flows: a definition with such an error is refused when it is saved, not only
+// OfFlows tells whether a problem is about flows or what their policies use: a definition with such an error is refused when it is saved, not only
 // when it is deployed.
 func OfFlows(p apidef.Problem) bool {
 	switch p.Code {
@@ -154,5 +157,5 @@ func OfFlows(p apidef.Problem) bool {
 		_, rest, _ = strings.Cut(after, "/")
 		rest = "/" + rest
 	}
-	return strings.HasPrefix(rest, "/flows/") && p.Code == connectors.CodeInvalid
+	return (strings.HasPrefix(rest, "/flows/") || strings.HasPrefix(rest, "/resources/")) && p.Code == connectors.CodeInvalid
 }

@@ -98,7 +98,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	meter := cfg.Telemetry.Meter.Meter("github.com/sluice-gateway/sluice/controlplane")
 	validation := catalog.Validation(builtin.Entrypoints, builtin.Endpoints)
-	deployable := catalog.Deployable(builtin.Entrypoints, builtin.Endpoints, policies.Policies, cfg.Brokers)
+	deployable := catalog.Deployable(builtin.Entrypoints, builtin.Endpoints, policies.Policies, policies.Resources, cfg.Brokers)
 	n.Node, err = controlplane.New(controlplane.Config{
 		Store: store.Config{NodeID: cfg.Node, DataDir: cfg.DataDir, Advertise: cfg.Advertise, Peers: cfg.Peers},
 		REST:  rest.Config{Token: n.AdminToken, Version: version.String(), AutoKeylessPlan: cfg.AutoKeylessPlan},

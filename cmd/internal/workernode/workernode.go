@@ -72,7 +72,7 @@ func New(ctx context.Context, cfg Config) ([]run.Runner, error) {
 		ID: cfg.Node, Name: "sluice worker", Version: version.String(), AdminToken: cfg.AdminToken,
 		Server: serverConfig, Limits: limits, Brokers: cfg.Brokers, WebhookAllow: cfg.WebhookAllow, Tags: cfg.Tags, Tenant: cfg.Tenant, Push: cfg.Push,
 	}, dataplane.Deps{
-		Entrypoints: builtin.Entrypoints, Endpoints: builtin.Endpoints, Policies: policies.Policies,
+		Entrypoints: builtin.Entrypoints, Endpoints: builtin.Endpoints, Policies: policies.Policies, Resources: policies.Resources,
 		Gateway: []net.Listener{cfg.Gateway}, Admin: cfg.Admin, Log: cfg.Log,
 		Meter: telemetry.Meter, Tracer: telemetry.Tracer, Gatherer: telemetry.Gatherer, Counters: counters,
 		Feed: func(w *dataplane.Worker) (dataplane.Feed, error) { return newFeed(cfg, telemetry, w) },
