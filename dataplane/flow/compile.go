@@ -64,17 +64,11 @@ func (b *builder) step(at string, phase policies.Phase, def *apidef.Step) *step 
 		b.fail(at+"/policy", codePolicy, "policy %q is not served by this version; %s; disable the step to deploy without it", def.Policy, known)
 		return nil
 	}
-	s := &step{policy: typ.ID, name: def.Name, phase: phase, engine: b.engine}
+	s := &step{policy: typ.ID, name: def.Name, phase: phase, engine: b.engine, at: at}
 	s.counters = b.cfg.Counters.Step(b.api.Info.ID, typ.ID, phase.String())
 	s.condition = b.expression(at+"/condition", def.Condition)
 	s.messageCondition = b.messageCondition(at, phase, def.MessageCondition)
-	switch def.FailureMode {
-	case "", "fail":
-	case "skip":
-		s.skips = true
-	default:
-		b.fail(at+"/failureMode", codeFailureMode, "%q is no failure mode; choose one of: fail, skip", def.FailureMode)
-	}
+	b.failureMode(at+"/failureMode", s, def.FailureMode)
 	if !b.inPhase(at, phase, typ) {
 		return nil
 	}
@@ -86,6 +80,46 @@ func (b *builder) step(at string, phase policies.Phase, def *apidef.Step) *step 
 		return nil
 	}
 	return b.equip(at, s, made)
+}
+
+// failureMode settles what becomes of a message, or of an exchange, that fails in a step.
+func (b *builder) failureMode(at string, s *step, mode string) {
+	switch mode {
+	case "", "fail":
+	case "skip":
+		s.skips = true
+	case "dead-letter":
+		if s.phase&policies.PerMessage == 0 {
+			b.fail(at, codeFailureMode, "there are no messages in phase %s that could become dead letters; choose one of: fail, skip", s.phase)
+		}
+		s.buries = true
+	default:
+		b.fail(at, codeFailureMode, "%q is no failure mode; choose one of: fail, skip, dead-letter", mode)
+	}
+}
+
+// graves refuses steps whose messages would become dead letters where an entrypoint has no endpoint for those.
+func (b *builder) graves(entrypoint string, typ connectors.EntrypointType) {
+	told := map[*step]bool{}
+	check := func(units []*unit) {
+		for _, u := range units {
+			if !u.serves(entrypoint, typ.Modes) {
+				continue
+			}
+			for _, s := range u.burying(typ.Modes) {
+				if !told[s] {
+					told[s] = true
+					b.fail(s.at+"/failureMode", codeFailureMode, "entrypoint %q has no endpoint for dead letters; name one as its dlq, or choose one of: fail, skip", entrypoint)
+				}
+			}
+		}
+	}
+	for plan, units := range b.engine.plans {
+		if b.api.pushPlans[plan] == (typ.Listener == apidef.ListenerSubscription) {
+			check(units)
+		}
+	}
+	check(b.engine.api)
 }
 
 // equip gives a step what its policy does in its phase.
