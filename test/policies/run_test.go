@@ -231,7 +231,7 @@ func (c *Case) limit(so *outcome) int {
 	if so != nil {
 		want -= len(so.items)
 	}
-	if want <= 0 {
+	if want <= 0 || c.Want.Error != nil { // a failure is part of the page of what comes before it
 		return len(c.held())
 	}
 	return want
