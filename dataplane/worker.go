@@ -27,6 +27,7 @@ import (
 	"github.com/sluice-gateway/sluice/dataplane/server"
 	"github.com/sluice-gateway/sluice/policies"
 	"github.com/sluice-gateway/sluice/policies/resource"
+	"github.com/sluice-gateway/sluice/proto/sealed"
 )
 
 // scope names the data plane's instruments and spans.
@@ -47,6 +48,8 @@ type Config struct {
 	Brokers           map[string]string // see connectors.Env
 	WebhookAllow      []netip.Prefix    // see connectors.Env
 	Tags              []string          // sharding tags
+	// Properties opens the encrypted properties of APIs; nil: there is no key.
+	Properties *sealed.Key
 	// Dial is how policies and resources connect outwards; nil: to any address.
 	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	Tenant string // which endpoints are for it (spec 1.6); empty: all
@@ -116,7 +119,7 @@ func New(cfg Config, deps Deps) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	apis := flow.Config{Entrypoints: deps.Entrypoints, Endpoints: deps.Endpoints, Policies: deps.Policies, Resources: deps.Resources, Dial: cfg.Dial, Limits: cfg.Limits,
+	apis := flow.Config{Entrypoints: deps.Entrypoints, Endpoints: deps.Endpoints, Policies: deps.Policies, Resources: deps.Resources, Dial: cfg.Dial, Properties: cfg.Properties, Limits: cfg.Limits,
 		Brokers: cfg.Brokers, WebhookAllow: cfg.WebhookAllow, Tags: cfg.Tags, Tenant: cfg.Tenant, Log: deps.Log, Meter: deps.Meter.Meter(scope), Counters: deps.Counters, Loop: loop}
 	cfg.Server.MaxBody, cfg.Server.WriteTimeout, cfg.Server.Grace = cfg.Limits.MaxBody, cfg.Limits.WriteTimeout, cfg.Limits.Drain
 	if deps.Tracer != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/sluice-gateway/sluice/policies"
 	"github.com/sluice-gateway/sluice/policies/resource"
 	"github.com/sluice-gateway/sluice/proto/apidef"
+	"github.com/sluice-gateway/sluice/proto/sealed"
 	"github.com/sluice-gateway/sluice/qos/exchange"
 )
 
@@ -30,12 +31,13 @@ var ErrNotServed = errors.New("this kind is not served yet by this version")
 // Codes of the problems that only the data plane finds; the others are the definition's own (spec 8.2). They never
 // change meaning.
 const (
-	codePlan        = "plan.unsupported"         // a plan that this version cannot enforce
-	codeNoPlan      = "plan.missing"             // nobody may call the API
-	codePolicy      = "flow.step.policy.unknown" // no policy of this version
-	codePhase       = "flow.step.phase.invalid"  // a policy in a phase that it has not
-	codeExpression  = "flow.expression.invalid"  // an expression that does not parse
-	codeResource    = "resource.type.unknown"    // no resource of this version; a warning, since policies tell where they miss it
+	codePlan        = "plan.unsupported"              // a plan that this version cannot enforce
+	codeNoPlan      = "plan.missing"                  // nobody may call the API
+	codePolicy      = "flow.step.policy.unknown"      // no policy of this version
+	codePhase       = "flow.step.phase.invalid"       // a policy in a phase that it has not
+	codeExpression  = "flow.expression.invalid"       // an expression that does not parse
+	codeResource    = "resource.type.unknown"         // no resource of this version; a warning, since policies tell where they miss it
+	codeProperty    = "properties.encryption.invalid" // an encrypted property that this worker cannot open
 	codeGroup       = "flow.step.sharedPolicyGroup.unsupported"
 	codeFailureMode = "flow.step.failureMode.invalid"
 	codeEntrypoint  = "listeners.entrypoints.type.unsupported"
@@ -62,14 +64,16 @@ type Config struct {
 	Limits connectors.Limits
 	// Dictionaries are the environment's, for expressions; nil: none.
 	Dictionaries policies.Dictionaries
-	Brokers      map[string]string // see connectors.Env
-	Tags         []string          // the worker's sharding tags, which plans may be bound to; empty: every plan counts
-	Tenant       string            // the worker's tenant, which endpoints may be bound to; empty: every endpoint counts
-	Log          *slog.Logger
-	Meter        metric.Meter
-	Counters     *meter.Registry
-	Tracer       trace.Tracer    // nil: no spans
-	Loop         *eventloop.Loop // see connectors.Env
+	// Properties opens the encrypted properties of APIs; nil: there is no key, and such APIs are refused.
+	Properties *sealed.Key
+	Brokers    map[string]string // see connectors.Env
+	Tags       []string          // the worker's sharding tags, which plans may be bound to; empty: every plan counts
+	Tenant     string            // the worker's tenant, which endpoints may be bound to; empty: every endpoint counts
+	Log        *slog.Logger
+	Meter      metric.Meter
+	Counters   *meter.Registry
+	Tracer     trace.Tracer    // nil: no spans
+	Loop       *eventloop.Loop // see connectors.Env
 	// WebhookAllow: see connectors.Env.
 	WebhookAllow []netip.Prefix
 }

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sluice-gateway/sluice/connectors"
@@ -33,7 +34,31 @@ func (b *builder) surround() *policies.Surround {
 			endpoints = append(endpoints, g.Endpoints[j].Name)
 		}
 	}
-	return policies.NewSurround(b.def.Properties, endpoints, b.cfg.Dictionaries, policies.Node{Tenant: b.cfg.Tenant, ShardingTags: b.cfg.Tags})
+	return policies.NewSurround(b.properties(), endpoints, b.cfg.Dictionaries, policies.Node{Tenant: b.cfg.Tenant, ShardingTags: b.cfg.Tags})
+}
+
+// properties are those of the API with the encrypted ones opened (spec 6.2). Where a definition is only checked, nobody reads
+// their values.
+func (b *builder) properties() []apidef.Property {
+	out := slices.Clone(b.def.Properties)
+	for i := range out {
+		p := &out[i]
+		if !p.Encrypted || b.checking {
+			continue
+		}
+		at := fmt.Sprintf("/properties/%d/value", i)
+		if b.cfg.Properties == nil {
+			b.fail(at, codeProperty, "is encrypted, and this worker has no key; start it with the --properties-key-file of the control plane")
+			continue
+		}
+		value, err := b.cfg.Properties.Open(p.Key, p.Value)
+		if err != nil {
+			b.fail(at, codeProperty, "cannot be opened: %v; start the worker with the --properties-key-file of the control plane", err)
+			continue
+		}
+		p.Value = value
+	}
+	return out
 }
 
 // steps compiles the enabled steps of a phase. A policy that is left out in silence may be the one that keeps somebody out, so
