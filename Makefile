@@ -95,7 +95,7 @@ generate: ## write the generated code anew
 
 .PHONY: docs
 docs: ## write the documentation pages that come from code and results anew
-	@$(GO) generate ./qos ./test/grid ./bench/report
+	@$(GO) generate ./qos ./test/grid ./test/policies ./bench/report
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (20s)

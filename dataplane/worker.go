@@ -26,6 +26,8 @@ import (
 	"github.com/sluice-gateway/sluice/dataplane/reactor"
 	"github.com/sluice-gateway/sluice/dataplane/server"
 	"github.com/sluice-gateway/sluice/policies"
+	"github.com/sluice-gateway/sluice/policies/resource"
+	"github.com/sluice-gateway/sluice/proto/sealed"
 )
 
 // scope names the data plane's instruments and spans.
@@ -46,7 +48,11 @@ type Config struct {
 	Brokers           map[string]string // see connectors.Env
 	WebhookAllow      []netip.Prefix    // see connectors.Env
 	Tags              []string          // sharding tags
-	Tenant            string            // which endpoints are for it (spec 1.6); empty: all
+	// Properties opens the encrypted properties of APIs; nil: there is no key.
+	Properties *sealed.Key
+	// Dial is how policies and resources connect outwards; nil: to any address.
+	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
+	Tenant string // which endpoints are for it (spec 1.6); empty: all
 	// Push bounds push subscriptions. Its Instance is ID.
 	Push dispatch.Config
 }
@@ -63,6 +69,7 @@ type Deps struct {
 	Entrypoints connectors.Entrypoints
 	Endpoints   connectors.Endpoints
 	Policies    policies.Catalog
+	Resources   resource.Catalog
 	Gateway     []net.Listener // the gateway port; the worker closes them
 	Admin       net.Listener   // the technical API; nil: none
 	// Feed makes the feed once the worker can take updates; nil: none, Apply is called by somebody else.
@@ -112,7 +119,7 @@ func New(cfg Config, deps Deps) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	apis := flow.Config{Entrypoints: deps.Entrypoints, Endpoints: deps.Endpoints, Policies: deps.Policies, Limits: cfg.Limits,
+	apis := flow.Config{Entrypoints: deps.Entrypoints, Endpoints: deps.Endpoints, Policies: deps.Policies, Resources: deps.Resources, Dial: cfg.Dial, Properties: cfg.Properties, Limits: cfg.Limits,
 		Brokers: cfg.Brokers, WebhookAllow: cfg.WebhookAllow, Tags: cfg.Tags, Tenant: cfg.Tenant, Log: deps.Log, Meter: deps.Meter.Meter(scope), Counters: deps.Counters, Loop: loop}
 	cfg.Server.MaxBody, cfg.Server.WriteTimeout, cfg.Server.Grace = cfg.Limits.MaxBody, cfg.Limits.WriteTimeout, cfg.Limits.Drain
 	if deps.Tracer != nil {

@@ -75,9 +75,9 @@ type Env struct {
 	API   *exchange.API
 	Phase Phase // the one that the step stands in
 	// Resource finds an enabled resource of the API by its name: what its type built (package resource). Nil: there is none,
-	// or it is disabled.
+	// or it is disabled, or of a type that this worker has not. It outlives the policy. Where it is nil itself there are no resources.
 	Resource func(name string) any
-	// Dial opens connections outwards, under the rules of the worker.
+	// Dial opens connections outwards, under the rules of the worker; nil where nothing is run, as in tests of Compile alone.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 

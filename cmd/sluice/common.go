@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -17,6 +18,7 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/internal/config"
 	"github.com/sluice-gateway/sluice/connectors"
 	"github.com/sluice-gateway/sluice/dataplane/dispatch"
+	"github.com/sluice-gateway/sluice/proto/sealed"
 )
 
 // grace is how long a stopping process may take: a drain, and the flush of what is left.
@@ -34,7 +36,7 @@ const defaultControlDir = ".sluice-controlplane"
 
 // common are the flags of every role.
 type common struct {
-	node, dataDir, admin, adminTokenFile, logLevel, otlp string
+	node, dataDir, admin, adminTokenFile, logLevel, otlp, propertiesKeyFile string
 }
 
 func (c *common) register(f *pflag.FlagSet, node, dataDir string) {
@@ -42,8 +44,31 @@ func (c *common) register(f *pflag.FlagSet, node, dataDir string) {
 	f.StringVar(&c.dataDir, "data-dir", dataDir, "where it keeps its state")
 	f.StringVar(&c.admin, "admin-addr", defaultAdmin, "address of the technical API: health, readiness, metrics, profiles")
 	f.StringVar(&c.adminTokenFile, "admin-token-file", "", "file with the admin token; made at first start (default <data-dir>/admin-token)")
+	f.StringVar(&c.propertiesKeyFile, "properties-key-file", "", "file with the key of encrypted API properties, the same for every process; sluice dev makes one")
 	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&c.otlp, "otlp-endpoint", "", "send traces there over OTLP/gRPC: http://host:4317 in the clear, host:4317 over TLS")
+}
+
+// propertiesKey reads the key of encrypted properties; nil: there is none.
+func (c *common) propertiesKey() (*sealed.Key, error) {
+	if c.propertiesKeyFile == "" {
+		return nil, nil //nolint:nilnil // no key is a valid answer
+	}
+	f, err := os.Open(c.propertiesKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("--properties-key-file: %w", err)
+	}
+	defer f.Close()
+	const most = 4 << 10
+	text, err := io.ReadAll(io.LimitReader(f, most))
+	if err != nil {
+		return nil, fmt.Errorf("--properties-key-file: %w", err)
+	}
+	key, err := sealed.NewKey(strings.TrimSpace(string(text)))
+	if err != nil {
+		return nil, fmt.Errorf("--properties-key-file %s: %w; make one with: openssl rand -base64 32", c.propertiesKeyFile, err)
+	}
+	return key, nil
 }
 
 func (c *common) logger() (*slog.Logger, error) { return config.Logger(os.Stderr, c.logLevel, c.node) }

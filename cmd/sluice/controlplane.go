@@ -89,6 +89,9 @@ func (f *controlFlags) run(ctx context.Context) error {
 		NATSAddr: f.natsAddr, NATSClusterAddr: f.natsClusterAddr, NATSRoutes: without(fields(f.natsRoutes), f.natsClusterAddr),
 		ExternalNATS: external, Telemetry: telemetry, Log: log,
 	}
+	if cfg.Properties, err = f.propertiesKey(); err != nil {
+		return err
+	}
 	if cfg.Raft, err = listen(f.raft, "--raft-addr"); err != nil {
 		return err
 	}

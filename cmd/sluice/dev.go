@@ -20,6 +20,7 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/internal/samples"
 	"github.com/sluice-gateway/sluice/cmd/internal/version"
 	"github.com/sluice-gateway/sluice/cmd/internal/workernode"
+	"github.com/sluice-gateway/sluice/controlplane/identity"
 )
 
 // sampleBrokers are the addresses that samples and the user guides use: in `sluice dev` they mean its own brokers.
@@ -62,6 +63,12 @@ func (f *devFlags) run(ctx context.Context, out io.Writer, started time.Time) er
 	if err != nil {
 		return err
 	}
+	if f.propertiesKeyFile == "" {
+		f.propertiesKeyFile = filepath.Join(f.dataDir, "properties-key")
+		if _, err := identity.LoadOrCreateToken(f.propertiesKeyFile); err != nil {
+			return fmt.Errorf("key of encrypted properties: %w", err)
+		}
+	}
 	b, err := f.startBrokers(log)
 	if err != nil {
 		return err
@@ -103,6 +110,9 @@ func (f *devFlags) controlPlane(ctx context.Context, log *slog.Logger, b *devBro
 	}
 	cfg := controlnode.Config{Node: f.node, DataDir: f.dataDir, AdminTokenFile: f.adminTokenFile, AutoKeylessPlan: true,
 		Brokers: b.names, Telemetry: telemetry, Log: log}
+	if cfg.Properties, err = f.propertiesKey(); err != nil {
+		return nil, nil, "", err
+	}
 	if cfg.Raft, err = net.Listen("tcp", "127.0.0.1:0"); err != nil { // one node: nobody else needs to find it
 		return nil, nil, "", err
 	}
@@ -119,6 +129,9 @@ func (f *devFlags) controlPlane(ctx context.Context, log *slog.Logger, b *devBro
 func (f *devFlags) worker(ctx context.Context, log *slog.Logger, b *devBrokers, node *controlnode.Node) (runners []run.Runner, addr string, err error) {
 	cfg := workernode.Config{Node: f.node, AdminToken: node.AdminToken, Tags: f.tags, Tenant: f.tenant, Push: f.push, Limits: f.limits, WebhookAllow: f.webhookAllow, Brokers: b.names,
 		Token: node.WorkerToken, InProcess: node.NATS, OTLPEndpoint: f.otlp, Log: log}
+	if cfg.Properties, err = f.propertiesKey(); err != nil {
+		return nil, "", err
+	}
 	if cfg.GatewayTLS, err = f.tls(); err != nil {
 		return nil, "", err
 	}

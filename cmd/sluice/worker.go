@@ -69,6 +69,9 @@ func (f *workerFlags) run(ctx context.Context) error {
 	if cfg.AdminToken, err = identity.LoadOrCreateToken(f.adminTokenFile); err != nil {
 		return err
 	}
+	if cfg.Properties, err = f.propertiesKey(); err != nil {
+		return err
+	}
 	if cfg.GatewayTLS, err = f.tls(); err != nil {
 		return err
 	}

@@ -39,6 +39,9 @@ func FailureText(f *message.Failure) string {
 
 // AppendFailure appends the body that f is rendered as (spec 2.9) and returns it with its media type.
 func AppendFailure(dst []byte, f *message.Failure, asJSON bool) ([]byte, string) {
+	if f.Shown != nil {
+		return append(dst, f.Shown.Content...), f.Shown.ContentType
+	}
 	if !asJSON {
 		return append(dst, FailureText(f)...), "text/plain"
 	}
@@ -75,7 +78,7 @@ func statusOf(f *message.Failure) int {
 
 // FailureMessage is the message that a stream shows f as (spec 2.9): text is its rendering, of the type contentType.
 func FailureMessage(f *message.Failure, text []byte, contentType string) *message.Message {
-	return &message.Message{
+	m := &message.Message{
 		Content: text,
 		Headers: []message.Header{
 			{Name: fasthttp.HeaderContentLength, Value: strconv.AppendInt(nil, int64(len(text)), 10)},
@@ -83,6 +86,10 @@ func FailureMessage(f *message.Failure, text []byte, contentType string) *messag
 		},
 		Origin: failureOrigin{f},
 	}
+	if f.Shown != nil {
+		m.Headers = append(m.Headers, f.Shown.Headers...)
+	}
+	return m
 }
 
 // failureOrigin tells the metadata of a failure: key, statusCode and reason.
@@ -94,6 +101,9 @@ func (o failureOrigin) AppendMetadata(dst []message.Field, _ *message.Message) [
 		dst = append(dst, message.Field{Name: "key", Text: o.failure.Key})
 	}
 	status := statusOf(o.failure)
+	if o.failure.Shown != nil {
+		status = o.failure.Shown.Status
+	}
 	return append(dst,
 		message.Field{Name: "statusCode", Int: int64(status), IsInt: true},
 		message.Field{Name: "reason", Text: fasthttp.StatusMessage(status)})

@@ -159,6 +159,9 @@ func (s *Server) decode(ctx context.Context) (*apidef.Document, apidef.Problems,
 	case !errors.As(err, &found):
 		return nil, nil, s.fail(fmt.Errorf("decode definition: %w", err))
 	}
+	if doc != nil && len(found.Errors()) == 0 {
+		found = append(found, s.seal(doc)...)
+	}
 	if len(found.Errors()) > 0 {
 		return nil, nil, invalid(http.StatusBadRequest, "", found)
 	}

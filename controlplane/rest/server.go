@@ -25,6 +25,7 @@ import (
 	"github.com/sluice-gateway/sluice/proto/apidef"
 	"github.com/sluice-gateway/sluice/proto/command"
 	"github.com/sluice-gateway/sluice/proto/management"
+	"github.com/sluice-gateway/sluice/proto/sealed"
 )
 
 const (
@@ -88,6 +89,8 @@ type Config struct {
 	// AutoKeylessPlan gives an API that is created without a plan a published keyless one, with a warning. Only
 	// sluice dev sets it.
 	AutoKeylessPlan bool
+	// Properties encrypts properties that are to be encrypted; nil: there is no key, and such properties are refused.
+	Properties *sealed.Key
 	// Other serves what is not under /management, the console; nil: 404.
 	Other http.Handler
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/sluice-gateway/sluice/connectors"
 	"github.com/sluice-gateway/sluice/dataplane/meter"
 	"github.com/sluice-gateway/sluice/dataplane/table"
+	"github.com/sluice-gateway/sluice/policies"
 	"github.com/sluice-gateway/sluice/qos"
 	"github.com/sluice-gateway/sluice/qos/exchange"
 )
@@ -30,18 +31,21 @@ type API struct {
 	Routes   []table.Route
 	Warnings []string
 
-	log         *slog.Logger
-	limits      connectors.Limits
-	plan        string
-	plans       []string                   // those that are served, by id
-	engine      *engine                    // the flows
-	cors        *cors                      // nil: none
-	templates   map[string][]template      // by the key of failures
-	entrypoints []entrypoint               // in the order in which they are asked
-	drainers    bool                       // one of them is a drainer
-	push        map[string]*pushEntrypoint // those that serve push subscriptions, by type in lower case
-	pushPlans   map[string]bool            // the plans that push subscriptions may be of
-	endpoints   []endpoint
+	log       *slog.Logger
+	limits    connectors.Limits
+	plan      string
+	plans     []string              // those that are served, by id
+	engine    *engine               // the flows
+	cors      *cors                 // nil: none
+	templates map[string][]template // by the key of failures
+	// templatesUse is what they read of a request, which streams have to keep.
+	templatesUse policies.Uses
+	entrypoints  []entrypoint               // in the order in which they are asked
+	drainers     bool                       // one of them is a drainer
+	push         map[string]*pushEntrypoint // those that serve push subscriptions, by type in lower case
+	pushPlans    map[string]bool            // the plans that push subscriptions may be of
+	endpoints    []endpoint
+	held         *held // what policies and resources hold
 
 	// A request counts itself and only then looks at draining, and a drain does it the other way round, so one of the two
 	// sees the other. Subscriptions do the same with closed.
@@ -53,6 +57,7 @@ type API struct {
 	redeploy atomic.Bool  // why it drains
 	expired  atomic.Bool  // the drain ran out of time: everybody is told
 	closed   atomic.Bool  // no subscription is opened any more
+	ended    atomic.Bool  // Run is about to return
 	idle     chan struct{}
 
 	mu sync.Mutex
@@ -144,6 +149,9 @@ func (a *API) Serve(x *exchange.Exchange) (outcome Outcome) {
 // release takes one from a count, and tells a waiting drain when there is none left.
 func (a *API) release(n *atomic.Int64) {
 	if n.Add(-1) == 0 && a.draining.Load() {
+		if a.ended.Load() {
+			a.letGo() // the drain did not wait for this one
+		}
 		select {
 		case a.idle <- struct{}{}:
 		default:

@@ -92,6 +92,7 @@ func (b *backend) Subscribe(ctx context.Context, x *exchange.Exchange, o connect
 	if from == nil {
 		return nil, noEndpoint()
 	}
+	teller := b.api.teller(x) // before a stream lets go of its request
 	b.api.streams.Add(1)
 	if b.api.closed.Load() {
 		b.api.release(&b.api.streams)
@@ -102,7 +103,7 @@ func (b *backend) Subscribe(ctx context.Context, x *exchange.Exchange, o connect
 		b.api.release(&b.api.streams)
 		return nil, err
 	}
-	s := &subscription{Subscription: inner, backend: b, exchange: x, wake: o.Wake, deliveries: r.deliveries}
+	s := &subscription{Subscription: inner, backend: b, exchange: x, wake: o.Wake, deliveries: r.deliveries, teller: teller}
 	s.viewer, _ = inner.(connectors.Viewer)
 	if s.wake == nil {
 		s.wake = func() {}
@@ -159,6 +160,7 @@ type subscription struct {
 	wake     func()
 
 	deliveries *deliveries // nil: no spans
+	teller     *teller     // nil: no response template
 	gone       bool        // GoAway was given
 	closed     atomic.Bool
 }
@@ -196,7 +198,9 @@ func (s *subscription) poll(from func() (message.View, error)) (out message.View
 			out, err = message.View{}, s.panicked(p)
 		}
 	}()
-	out, err = from()
+	if out, err = from(); err != nil {
+		err = s.teller.told(err)
+	}
 	if out.Len() > 0 {
 		s.backend.counters.MessagesOut.Add(uint64(out.Len()))
 		if d := s.deliveries; d != nil {

@@ -1,9 +1,11 @@
 package flow
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -17,7 +19,9 @@ import (
 	"github.com/sluice-gateway/sluice/dataplane/meter"
 	"github.com/sluice-gateway/sluice/dataplane/table"
 	"github.com/sluice-gateway/sluice/policies"
+	"github.com/sluice-gateway/sluice/policies/resource"
 	"github.com/sluice-gateway/sluice/proto/apidef"
+	"github.com/sluice-gateway/sluice/proto/sealed"
 	"github.com/sluice-gateway/sluice/qos/exchange"
 )
 
@@ -27,11 +31,13 @@ var ErrNotServed = errors.New("this kind is not served yet by this version")
 // Codes of the problems that only the data plane finds; the others are the definition's own (spec 8.2). They never
 // change meaning.
 const (
-	codePlan        = "plan.unsupported"         // a plan that this version cannot enforce
-	codeNoPlan      = "plan.missing"             // nobody may call the API
-	codePolicy      = "flow.step.policy.unknown" // no policy of this version
-	codePhase       = "flow.step.phase.invalid"  // a policy in a phase that it has not
-	codeExpression  = "flow.expression.invalid"  // an expression that does not parse
+	codePlan        = "plan.unsupported"              // a plan that this version cannot enforce
+	codeNoPlan      = "plan.missing"                  // nobody may call the API
+	codePolicy      = "flow.step.policy.unknown"      // no policy of this version
+	codePhase       = "flow.step.phase.invalid"       // a policy in a phase that it has not
+	codeExpression  = "flow.expression.invalid"       // an expression that does not parse
+	codeResource    = "resource.type.unknown"         // no resource of this version; a warning, since policies tell where they miss it
+	codeProperty    = "properties.encryption.invalid" // an encrypted property that this worker cannot open
 	codeGroup       = "flow.step.sharedPolicyGroup.unsupported"
 	codeFailureMode = "flow.step.failureMode.invalid"
 	codeEntrypoint  = "listeners.entrypoints.type.unsupported"
@@ -52,17 +58,22 @@ type Config struct {
 	Entrypoints connectors.Entrypoints
 	Endpoints   connectors.Endpoints
 	Policies    policies.Catalog // nil: no step can run
-	Limits      connectors.Limits
+	Resources   resource.Catalog // nil: APIs have none
+	// Dial is how policies and resources connect outwards; nil: to any address.
+	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
+	Limits connectors.Limits
 	// Dictionaries are the environment's, for expressions; nil: none.
 	Dictionaries policies.Dictionaries
-	Brokers      map[string]string // see connectors.Env
-	Tags         []string          // the worker's sharding tags, which plans may be bound to; empty: every plan counts
-	Tenant       string            // the worker's tenant, which endpoints may be bound to; empty: every endpoint counts
-	Log          *slog.Logger
-	Meter        metric.Meter
-	Counters     *meter.Registry
-	Tracer       trace.Tracer    // nil: no spans
-	Loop         *eventloop.Loop // see connectors.Env
+	// Properties opens the encrypted properties of APIs; nil: there is no key, and such APIs are refused.
+	Properties *sealed.Key
+	Brokers    map[string]string // see connectors.Env
+	Tags       []string          // the worker's sharding tags, which plans may be bound to; empty: every plan counts
+	Tenant     string            // the worker's tenant, which endpoints may be bound to; empty: every endpoint counts
+	Log        *slog.Logger
+	Meter      metric.Meter
+	Counters   *meter.Registry
+	Tracer     trace.Tracer    // nil: no spans
+	Loop       *eventloop.Loop // see connectors.Env
 	// WebhookAllow: see connectors.Env.
 	WebhookAllow []netip.Prefix
 }
@@ -80,11 +91,12 @@ type Deployment struct {
 // New compiles a definition. Nothing is started, dialled or listened on. Where the definition cannot be served as it is
 // written, the error is apidef.Problems with everything that is in the way; nothing is left out in silence.
 func New(cfg Config, d Deployment) (*API, error) {
-	b, err := compile(cfg, d)
+	b, err := compile(cfg, d, false)
 	if err != nil {
 		return nil, err
 	}
 	if err := b.problems.Err(); err != nil {
+		b.api.held.close(b.log)
 		return nil, b.problems.Errors()
 	}
 	for _, p := range b.problems.Warnings() {
@@ -97,22 +109,28 @@ func New(cfg Config, d Deployment) (*API, error) {
 // Check compiles a definition to find out what New would say of it, and what it would serve without: errors are why it
 // cannot be served, warnings are parts that have no effect. Pointers are into the normal form.
 func Check(cfg Config, d Deployment) apidef.Problems {
-	b, err := compile(cfg, d)
+	b, err := compile(cfg, d, true)
 	if err != nil {
 		return apidef.Problems{{Pointer: "/type", Code: codeKind, Severity: apidef.Error, Message: err.Error()}}
 	}
+	b.api.held.close(b.log)
 	return b.problems
 }
 
-// compile builds what can be built and collects what is wrong.
-func compile(cfg Config, d Deployment) (*builder, error) {
+// compile builds what can be built and collects what is wrong. checking: nobody will run it, and what only workers know is
+// not known.
+func compile(cfg Config, d Deployment, checking bool) (*builder, error) {
 	if d.API.Type != apidef.TypeMessage {
 		return nil, fmt.Errorf("type %q: %w", d.API.Type, ErrNotServed)
 	}
-	b := &builder{built: map[string]*member{}, pools: map[int]*pool{}, cfg: cfg, def: d.API, log: cfg.Log.With("api", d.ID, "revision", d.Revision)}
+	if cfg.Dial == nil {
+		cfg.Dial = new(net.Dialer).DialContext
+	}
+	b := &builder{checking: checking, built: map[string]*member{}, pools: map[int]*pool{}, cfg: cfg, def: d.API, log: cfg.Log.With("api", d.ID, "revision", d.Revision)}
 	b.api = &API{
 		Info:          info(d),
 		log:           b.log,
+		held:          new(held),
 		limits:        cfg.Limits,
 		idle:          make(chan struct{}, 1),
 		push:          map[string]*pushEntrypoint{},
@@ -140,12 +158,14 @@ func info(d Deployment) *exchange.API {
 // builder collects one API and all that is wrong with it.
 type builder struct {
 	cfg      Config
+	checking bool
 	def      *apidef.API
 	log      *slog.Logger
 	api      *API
 	built    map[string]*member // endpoints in use, by their place in the definition; nil: it cannot be built
 	pools    map[int]*pool      // of groups in use; nil: cannot be built
 	engine   *engine
+	shared   map[string]any // resources, by name
 	problems apidef.Problems
 }
 
@@ -154,7 +174,11 @@ func (b *builder) fail(pointer, code, format string, args ...any) {
 }
 
 func (b *builder) warn(pointer, format string, args ...any) {
-	b.problems = append(b.problems, apidef.Problem{Pointer: pointer, Code: connectors.CodeUnknown, Severity: apidef.Warning, Message: fmt.Sprintf(format, args...)})
+	b.warnOf(connectors.CodeUnknown, pointer, format, args...)
+}
+
+func (b *builder) warnOf(code, pointer, format string, args ...any) {
+	b.problems = append(b.problems, apidef.Problem{Pointer: pointer, Code: code, Severity: apidef.Warning, Message: fmt.Sprintf(format, args...)})
 }
 
 // add takes over what a connector said of its configuration at pointer.

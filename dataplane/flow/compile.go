@@ -2,6 +2,7 @@ package flow
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sluice-gateway/sluice/connectors"
@@ -14,6 +15,7 @@ func (b *builder) flows() {
 	b.engine = &engine{log: b.log, tracer: b.cfg.Tracer, plans: map[string][]*unit{}, programs: map[string]*program{},
 		surroundings: b.surround()}
 	b.engine.common = policies.Shared(b.api.Info, b.engine.surroundings)
+	b.resources()
 	if x := b.def.FlowExecution; x != nil {
 		b.engine.bestMatch = strings.EqualFold(x.Mode, "best-match")
 		b.engine.matchRequired = x.MatchRequired
@@ -32,7 +34,31 @@ func (b *builder) surround() *policies.Surround {
 			endpoints = append(endpoints, g.Endpoints[j].Name)
 		}
 	}
-	return policies.NewSurround(b.def.Properties, endpoints, b.cfg.Dictionaries, policies.Node{Tenant: b.cfg.Tenant, ShardingTags: b.cfg.Tags})
+	return policies.NewSurround(b.properties(), endpoints, b.cfg.Dictionaries, policies.Node{Tenant: b.cfg.Tenant, ShardingTags: b.cfg.Tags})
+}
+
+// properties are those of the API with the encrypted ones opened (spec 6.2). Where a definition is only checked, nobody reads
+// their values.
+func (b *builder) properties() []apidef.Property {
+	out := slices.Clone(b.def.Properties)
+	for i := range out {
+		p := &out[i]
+		if !p.Encrypted || b.checking {
+			continue
+		}
+		at := fmt.Sprintf("/properties/%d/value", i)
+		if b.cfg.Properties == nil {
+			b.fail(at, codeProperty, "is encrypted, and this worker has no key; start it with the --properties-key-file of the control plane")
+			continue
+		}
+		value, err := b.cfg.Properties.Open(p.Key, p.Value)
+		if err != nil {
+			b.fail(at, codeProperty, "cannot be opened: %v; start the worker with the --properties-key-file of the control plane", err)
+			continue
+		}
+		p.Value = value
+	}
+	return out
 }
 
 // steps compiles the enabled steps of a phase. A policy that is left out in silence may be the one that keeps somebody out, so
@@ -63,26 +89,62 @@ func (b *builder) step(at string, phase policies.Phase, def *apidef.Step) *step 
 		b.fail(at+"/policy", codePolicy, "policy %q is not served by this version; %s; disable the step to deploy without it", def.Policy, known)
 		return nil
 	}
-	s := &step{policy: typ.ID, name: def.Name, phase: phase, engine: b.engine}
+	s := &step{policy: typ.ID, name: def.Name, phase: phase, engine: b.engine, at: at}
 	s.counters = b.cfg.Counters.Step(b.api.Info.ID, typ.ID, phase.String())
 	s.condition = b.expression(at+"/condition", def.Condition)
 	s.messageCondition = b.messageCondition(at, phase, def.MessageCondition)
-	switch def.FailureMode {
-	case "", "fail":
-	case "skip":
-		s.skips = true
-	default:
-		b.fail(at+"/failureMode", codeFailureMode, "%q is no failure mode; choose one of: fail, skip", def.FailureMode)
-	}
+	b.failureMode(at+"/failureMode", s, def.FailureMode)
 	if !b.inPhase(at, phase, typ) {
 		return nil
 	}
-	made, problems := typ.Compile(def.Configuration, policies.Env{Log: b.log.With("policy", typ.ID), API: b.api.Info, Phase: phase})
+	made, problems := typ.Compile(def.Configuration, policies.Env{Log: b.log.With("policy", typ.ID), API: b.api.Info, Phase: phase,
+		Resource: b.resource, Dial: b.cfg.Dial})
+	b.api.held.add(made)
 	b.add(at+"/configuration", problems)
 	if problems.Err() != nil {
 		return nil
 	}
 	return b.equip(at, s, made)
+}
+
+// failureMode settles what becomes of a message, or of an exchange, that fails in a step.
+func (b *builder) failureMode(at string, s *step, mode string) {
+	switch mode {
+	case "", "fail":
+	case "skip":
+		s.skips = true
+	case "dead-letter":
+		if s.phase&policies.PerMessage == 0 {
+			b.fail(at, codeFailureMode, "there are no messages in phase %s that could become dead letters; choose one of: fail, skip", s.phase)
+		}
+		s.buries = true
+	default:
+		b.fail(at, codeFailureMode, "%q is no failure mode; choose one of: fail, skip, dead-letter", mode)
+	}
+}
+
+// graves refuses steps whose messages would become dead letters where an entrypoint has no endpoint for those.
+func (b *builder) graves(entrypoint string, typ connectors.EntrypointType) {
+	told := map[*step]bool{}
+	check := func(units []*unit) {
+		for _, u := range units {
+			if !u.serves(entrypoint, typ.Modes) {
+				continue
+			}
+			for _, s := range u.burying(typ.Modes) {
+				if !told[s] {
+					told[s] = true
+					b.fail(s.at+"/failureMode", codeFailureMode, "entrypoint %q has no endpoint for dead letters; name one as its dlq, or choose one of: fail, skip", entrypoint)
+				}
+			}
+		}
+	}
+	for plan, units := range b.engine.plans {
+		if b.api.pushPlans[plan] == (typ.Listener == apidef.ListenerSubscription) {
+			check(units)
+		}
+	}
+	check(b.engine.api)
 }
 
 // equip gives a step what its policy does in its phase.
@@ -142,7 +204,7 @@ func (b *builder) expression(at, text string) *policies.Expression {
 	return e
 }
 
-// OfFlows tells whether a problem is about flows: a definition with such an error is refused when it is saved, not only
+// OfFlows tells whether a problem is about flows or what their policies use: a definition with such an error is refused when it is saved, not only
 // when it is deployed.
 func OfFlows(p apidef.Problem) bool {
 	switch p.Code {
@@ -154,5 +216,5 @@ func OfFlows(p apidef.Problem) bool {
 		_, rest, _ = strings.Cut(after, "/")
 		rest = "/" + rest
 	}
-	return strings.HasPrefix(rest, "/flows/") && p.Code == connectors.CodeInvalid
+	return (strings.HasPrefix(rest, "/flows/") || strings.HasPrefix(rest, "/resources/")) && p.Code == connectors.CodeInvalid
 }

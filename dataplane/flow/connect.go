@@ -54,6 +54,8 @@ func (b *builder) entrypoint(at string, listener apidef.ListenerType, e *apidef.
 	if e.DLQ != nil {
 		behind.deadLetters = b.deadLetters(at+"/dlq", e, typ, level)
 		env.DeadLetters = behind.deadLetters != nil
+	} else {
+		b.graves(e.Type, typ)
 	}
 	if typ.Check != nil {
 		ps := typ.Check(e.Configuration)

@@ -147,8 +147,8 @@ func (b *builder) named(entrypoint string, modes connectors.Mode, level qos.Leve
 
 // deadLetters finds the endpoint, or else the group, that takes what cannot be delivered (spec 2.5, 4.3).
 func (b *builder) deadLetters(at string, e *apidef.Entrypoint, typ connectors.EntrypointType, level qos.Level) *pool {
-	if typ.CheckSubscription == nil {
-		b.fail(at, codeDLQUnsupported, "entrypoint %q has no dead letters: it does not push; remove dlq", e.Type)
+	if typ.CheckSubscription == nil && !b.def.BuriesMessages() {
+		b.fail(at, codeDLQUnsupported, "entrypoint %q has no dead letters: it does not push, and no step has the failure mode dead-letter; remove dlq", e.Type)
 		return nil
 	}
 	at += "/endpoint"

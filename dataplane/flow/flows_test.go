@@ -85,6 +85,7 @@ type stage struct {
 
 	source    func(o connectors.SubscribeOptions) connectors.Subscription
 	published []string
+	refuses   error                   // what the endpoint answers to what is published
 	sub       connectors.Subscription // of the last subscribe
 	err       error                   // what became of the last publish or subscribe
 	woken     atomic.Int64
@@ -129,7 +130,7 @@ func (s *stage) deploy() *stage {
 	mock := &planetest.Endpoint{
 		PublishFunc: func(_ context.Context, _ *exchange.Exchange, m *message.Message) {
 			s.published = append(s.published, string(m.Content))
-			m.Done(nil)
+			m.Done(s.refuses)
 		},
 		SubscribeFunc: func(_ context.Context, _ *exchange.Exchange, o connectors.SubscribeOptions) (connectors.Subscription, error) {
 			return s.source(o), nil

@@ -58,16 +58,16 @@ type place struct {
 func placeOf(m *message.Message) place { return place{m.Topic, m.Partition, m.Offset} }
 
 // newOutflow puts a chain before a subscription.
-func newOutflow(ctx context.Context, inner connectors.Subscription, c *chain, g *guide, uses policies.Uses, x *exchange.Exchange, wake func()) *outflow {
+func newOutflow(ctx context.Context, inner connectors.Subscription, c *chain, b *backend, uses policies.Uses, x *exchange.Exchange, wake func()) *outflow {
 	s := &outflow{Subscription: inner, ctx: ctx, chain: c, level: x.QoS, wake: wake}
-	s.context.Init(x, g.surroundings)
+	s.context.Init(x, b.guide.surroundings)
 	s.context.Keep(uses)
 	s.viewer, _ = inner.(connectors.Viewer)
 	switch {
 	case c.traits.Blocks:
-		s.pipe = newPipe(ctx, c, &s.context, wake)
+		s.pipe = newPipe(ctx, c, &s.context, b, wake)
 	case c.traits.Shared:
-		s.common = g.common
+		s.common = b.guide.common
 	}
 	s.last = inner.AppendCursor(nil)
 	return s

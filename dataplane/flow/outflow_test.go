@@ -115,6 +115,7 @@ func TestOutflow_SharedChainRunsOncePerMessage(t *testing.T) {
 		shares       bool
 	}{
 		{"shared", `"shared":true`, "", messages, true},
+		{"shared filter", `"shared":true,"filter":true`, "", messages, true},
 		{"shared, condition on the message", `"shared":true`, "{#message.headers['n'][0] != 'x'}", messages, true},
 		{"shared, condition on the client", `"shared":true`, "{#request.headers['x'] == null}", subscribers * messages, false},
 		{"not shared", `"shared":false`, "", subscribers * messages, false},

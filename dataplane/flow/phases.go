@@ -107,6 +107,11 @@ func (b *backend) admit(ctx context.Context, x *exchange.Exchange, m *message.Me
 	case policies.ErrDrop, policies.ErrHold, policies.ErrEnd:
 		m.Done(nil)
 	default:
+		if u, ok := err.(*undeliverable); ok {
+			u.label(m)
+			b.DeadLetter(ctx, u.exchange(x), m) // its publisher is told what becomes of it there
+			break
+		}
 		m.Done(err)
 	}
 	return false
@@ -163,5 +168,5 @@ func (b *backend) open(ctx context.Context, x *exchange.Exchange, from *member, 
 	if wake == nil {
 		wake = func() {}
 	}
-	return newOutflow(ctx, inner, c, b.guide, r.program.uses, x, wake), nil
+	return newOutflow(ctx, inner, c, b, r.program.uses, x, wake), nil
 }

@@ -15,6 +15,7 @@ import (
 type pipe struct {
 	chain   *chain
 	context *policies.Context
+	backend *backend        // where dead letters go
 	ctx     context.Context // ends with close: a pipe lives as long as its subscription, which no call spans
 	cancel  context.CancelFunc
 	wake    func()
@@ -35,8 +36,8 @@ type passed struct {
 	err  error
 }
 
-func newPipe(ctx context.Context, c *chain, pc *policies.Context, wake func()) *pipe {
-	p := &pipe{chain: c, context: pc, wake: wake}
+func newPipe(ctx context.Context, c *chain, pc *policies.Context, b *backend, wake func()) *pipe {
+	p := &pipe{chain: c, context: pc, backend: b, wake: wake}
 	p.ctx, p.cancel = context.WithCancel(ctx)
 	return p
 }
@@ -78,7 +79,13 @@ func (p *pipe) one(m *message.Message) (f message.Fate, err error) {
 			f, err = message.Held, p.chain.panicked(r)
 		}
 	}()
-	return fate(p.chain.run(p.ctx, p.context, m))
+	err = p.chain.run(p.ctx, p.context, m)
+	if u, ok := err.(*undeliverable); ok {
+		if err = p.backend.bury(p.ctx, p.context.Exchange, u, m); err == nil {
+			err = policies.ErrDrop // it is where it can be looked at
+		}
+	}
+	return fate(err)
 }
 
 // put adds a message that is through; wake: somebody waits for it.

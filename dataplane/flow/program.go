@@ -114,7 +114,7 @@ func newChain(steps []*step) *chain {
 		t := s.traits
 		c.traits.Shared = c.traits.Shared && t.Shared && s.connector == nil && (s.messageCondition == nil || s.messageCondition.Shared())
 		c.traits.Filter = c.traits.Filter && t.Filter
-		c.traits.Blocks = c.traits.Blocks || t.Blocks
+		c.traits.Blocks = c.traits.Blocks || t.Blocks || s.buries // a dead letter is waited for
 	}
 	return c
 }

@@ -44,10 +44,13 @@ func (b *builder) templates() {
 			def := byType[mediaType]
 			at := "/responseTemplates/" + escape.Replace(key) + "/" + escape.Replace(mediaType)
 			t := template{mediaType: strings.ToLower(mediaType), status: def.Status, logged: def.PropagateErrorKeyToLogs}
-			t.body = b.expression(at+"/body", def.Body)
+			if t.body = b.expression(at+"/body", def.Body); t.body != nil {
+				b.api.templatesUse.Merge(t.body.Uses())
+			}
 			for _, name := range slices.Sorted(maps.Keys(def.Headers)) {
 				if v := b.expression(at+"/headers/"+escape.Replace(name), def.Headers[name]); v != nil {
 					t.headers = append(t.headers, field{name, v})
+					b.api.templatesUse.Merge(v.Uses())
 				}
 			}
 			b.api.templates[key] = append(b.api.templates[key], t)
@@ -108,10 +111,7 @@ func (a *API) renderTemplate(x *exchange.Exchange, f *message.Failure) bool {
 		return false
 	}
 	accept := x.HTTP.Request.Header.Peek(fasthttp.HeaderAccept)
-	t := chooseTemplate(a.templates[f.Key], string(accept))
-	if t == nil {
-		t = chooseTemplate(a.templates[defaultTemplates], string(accept))
-	}
+	t := a.templateFor(f, string(accept))
 	if t == nil {
 		return false
 	}
@@ -134,6 +134,80 @@ func (a *API) renderTemplate(x *exchange.Exchange, f *message.Failure) bool {
 		http.SetStatusCode(fasthttp.StatusInternalServerError)
 	}
 	return true
+}
+
+// templateFor is the template for a failure; nil: none.
+func (a *API) templateFor(f *message.Failure, accept string) *template {
+	if t := chooseTemplate(a.templates[f.Key], accept); t != nil {
+		return t
+	}
+	return chooseTemplate(a.templates[defaultTemplates], accept)
+}
+
+// teller renders failures that end a stream by the response templates of the API (spec 2.9). The request is gone by then, so what
+// the templates read of it is kept.
+type teller struct {
+	api     *API
+	context policies.Context
+	accept  string
+}
+
+// teller returns what renders the failures of a stream; nil: no template could.
+func (a *API) teller(x *exchange.Exchange) *teller {
+	if len(a.templates) == 0 || x.HTTP == nil {
+		return nil
+	}
+	t := &teller{api: a, accept: string(x.HTTP.Request.Header.Peek(fasthttp.HeaderAccept))}
+	t.context.Init(x, a.engine.surroundings)
+	t.context.Keep(a.templatesUse)
+	return t
+}
+
+// told is err as a stream shows it.
+func (t *teller) told(err error) error {
+	var f *message.Failure
+	if t == nil || !errors.As(err, &f) || f.Key == "" {
+		return err
+	}
+	by := t.api.templateFor(f, t.accept)
+	if by == nil {
+		return err
+	}
+	out := *f
+	t.context.SetFailure(f)
+	shown, err := by.show(&t.context, f, t.accept)
+	if err != nil {
+		t.api.log.Warn("response template cannot be rendered", "key", f.Key, "err", err)
+		shown = &message.Shown{Status: fasthttp.StatusInternalServerError, ContentType: "text/plain"}
+	}
+	out.Shown = shown
+	return &out
+}
+
+// show renders a failure for a stream.
+func (t *template) show(c *policies.Context, f *message.Failure, accept string) (*message.Shown, error) {
+	out := &message.Shown{Status: f.Status, ContentType: accept}
+	if t.status != 0 {
+		out.Status = t.status
+	}
+	if accept == "" {
+		out.ContentType = "text/plain"
+	}
+	if t.body != nil {
+		text, err := t.body.Text(c)
+		if err != nil {
+			return nil, err
+		}
+		out.Content = []byte(text)
+	}
+	for _, h := range t.headers {
+		text, err := h.value.Text(c)
+		if err != nil {
+			return nil, err
+		}
+		out.Headers = append(out.Headers, message.Header{Name: h.name, Value: []byte(text)})
+	}
+	return out, nil
 }
 
 func (t *template) write(http *fasthttp.RequestCtx, c *policies.Context, accept []byte) error {

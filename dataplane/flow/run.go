@@ -58,7 +58,17 @@ func (a *API) Run(ctx context.Context, ready func()) error {
 	err := a.drain(context.Cause(ctx), endLeave, endWork)
 	endEndpoints()
 	running.Wait()
+	a.ended.Store(true)
+	a.letGo()
 	return err
+}
+
+// letGo closes what policies and resources hold, where nothing is left that could run them. What a drain cut off may still be
+// running when Run returns: then the last of it does.
+func (a *API) letGo() {
+	if a.entering.Load()+a.handlers.Load()+a.pushes.Load()+a.streams.Load() == 0 {
+		a.held.close(a.log)
+	}
 }
 
 // drain brings the number of open things to nothing, politely first. Requests that were let in before it began are served

@@ -25,6 +25,22 @@ type selector struct {
 	condition   *policies.Expression
 }
 
+// burying are the steps of the message phases of an entrypoint whose messages become dead letters.
+func (u *unit) burying(modes connectors.Mode) []*step {
+	var out []*step
+	for mode, steps := range map[connectors.Mode][]*step{connectors.Publish: u.publish, connectors.Subscribe: u.subscribe} {
+		if modes&mode == 0 {
+			continue
+		}
+		for _, s := range steps {
+			if s.buries {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
+}
+
 // fixed tells whether the selector decides the same for all exchanges of an entrypoint.
 func (s *selector) fixed() bool { return s.path == nil && s.condition == nil }
 

@@ -18,7 +18,9 @@ type step struct {
 	phase        policies.Phase
 	// condition decides once per phase, messageCondition per message; nil: always.
 	condition, messageCondition *policies.Expression
-	skips                       bool // a failure leaves the message or exchange as it was before the step
+	skips                       bool   // a failure leaves the message or exchange as it was before the step
+	buries                      bool   // a message that fails becomes a dead letter
+	at                          string // its place in the definition
 	request                     policies.RequestPolicy
 	response                    policies.ResponsePolicy
 	messages                    policies.MessagePolicy
@@ -61,16 +63,20 @@ func (s *step) onMessage(ctx context.Context, c *policies.Context, p policies.Me
 		return nil
 	}
 	s.counters.Runs.Add(1)
-	if !s.skips {
+	if !s.skips && !s.buries {
 		return s.outcome(c, p.OnMessage(ctx, c, m))
 	}
 	before := *m
 	err := s.outcome(c, p.OnMessage(ctx, c, m))
-	if isFailure(err) {
-		*m = before
-		return nil
+	if !isFailure(err) {
+		return err
 	}
-	return err
+	*m = before
+	c.Changed()
+	if s.buries {
+		return &undeliverable{step: s, failure: err.(*message.Failure)} // outcome makes it one
+	}
+	return nil
 }
 
 // isFailure tells a failure from what else a policy may return.

@@ -1,5 +1,10 @@
 // Package assignattributes is the policy "policy-assign-attributes" (policies.md 3.2): it sets attributes of exchanges and
 // messages.
+//
+// In request and response attributes are set on the exchange, one after the other, so that later ones see earlier ones; in
+// publish and subscribe on the message, where connectors find theirs, such as kafka.recordKey. A value that is exactly one
+// expression keeps its type. It fails nothing: an expression that has no value, or cannot be evaluated, sets nothing, and the
+// latter is logged.
 package assignattributes
 
 import (

@@ -1,5 +1,10 @@
 // Package interrupt is the policy "policy-interrupt" (policies.md 6.9): it ends an exchange with a failure, which a response
 // template may render.
+//
+// The failure has the configured key and text and the status 500; a template for its key gives it another status. In the request
+// phase nothing reaches the endpoint; in the response phase what was published is stored, and only the client is told
+// otherwise. A step usually has a condition. A text that cannot be evaluated is told as it is written. Variables of the reference have
+// no effect.
 package interrupt
 
 import (

@@ -1,6 +1,11 @@
 // Package jsonvalidation is the policy "json-validation" (policies.md 5.1): bodies and messages that do not fit a JSON Schema
 // are refused.
 //
+// The keys of failures are JSON_INVALID_PAYLOAD for what does not fit and JSON_INVALID_FORMAT for what is no JSON, in the request
+// phase with 400; JSON_INVALID_RESPONSE_PAYLOAD and JSON_INVALID_RESPONSE_FORMAT with 500 for answers; and with 400
+// JSON_INVALID_MESSAGE_REQUEST_... for published messages and JSON_INVALID_MESSAGE_RESPONSE_... for those of subscribers, which end
+// the stream. Requests and answers without a body, and the heads of streams, are not looked at; a message without content is no JSON.
+//
 // Schemas are read as draft-07 unless they name another draft; the reference knows drafts 3 and 4, whose common keywords
 // mean the same. References to other documents are refused at deploy: nothing is loaded.
 package jsonvalidation

@@ -1,4 +1,7 @@
 // Package latency is the policy "latency" (policies.md 4.2): it makes requests, or messages one after the other, wait.
+//
+// Messages keep their order, so that one second of latency is at most one message per second, for each subscriber. A
+// wait ends early, and with a failure, when the client goes or the request's time is over.
 package latency
 
 import (

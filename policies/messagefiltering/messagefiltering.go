@@ -1,5 +1,11 @@
 // Package messagefiltering is the policy "message-filtering" (policies.md 4.1): messages for which an expression is not true
 // go no further.
+//
+// A dropped message is done with: its publisher is told that all is well, and for a subscriber it counts as received, unless
+// ackFilteredMessage is false. The filter never fails a message: what cannot be evaluated, or is null, drops it, or keeps it
+// where filterMessageOnFilteringError is false. Where the value of the filter for a connection, before its first message, is a text,
+// that text is the filter of this connection, so that a subscription's metadata can bring its own. A filter that depends on the
+// message and the API alone is evaluated once per message, however many subscribers there are.
 package messagefiltering
 
 import (

@@ -9,7 +9,10 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/sluice-gateway/sluice/proto/apidef"
@@ -95,7 +98,8 @@ type Type struct {
 	// Config points to a Config with its defaults, which its schema is made of.
 	Config any
 	// Compile decodes and validates a configuration and builds the resource: every problem at once, pointers relative to
-	// the configuration. It must not start goroutines, dial or listen; what connects later implements io.Closer, and is
+	// the configuration, whose texts have their expressions replaced: what they may read is the same for all exchanges (the API's
+	// properties, the environment's dictionaries, the worker). It must not start goroutines, dial or listen; what connects later implements io.Closer, and is
 	// closed when nothing uses it any more.
 	Compile func(cfg json.RawMessage, env Env) (resource any, problems apidef.Problems)
 }
@@ -111,3 +115,20 @@ func List(types ...Type) Catalog {
 	}
 	return c
 }
+
+// Find returns the type that a definition names, by its id or an alias, whatever the case.
+func (c Catalog) Find(id string) (Type, bool) {
+	if t, ok := c[id]; ok {
+		return t, true
+	}
+	for _, name := range c.Names() {
+		t := c[name]
+		if strings.EqualFold(t.ID, id) || slices.ContainsFunc(t.Aliases, func(a string) bool { return strings.EqualFold(a, id) }) {
+			return t, true
+		}
+	}
+	return Type{}, false
+}
+
+// Names returns the ids of the catalog in alphabetical order, for error texts.
+func (c Catalog) Names() []string { return slices.Sorted(maps.Keys(c)) }

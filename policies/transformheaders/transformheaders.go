@@ -1,5 +1,10 @@
 // Package transformheaders is the policy "transform-headers" (policies.md 3.1): it sets, appends and removes headers of
 // requests, answers and messages.
+//
+// The lists are worked through in the order add, append, remove, whitelist, so that a header that was just added goes again
+// where it is to be removed or is not on the whitelist. Names are compared whatever their case and are no expressions. Entries
+// without a name or a value are passed over, a value that is null leaves the header as it is, and later values see what
+// earlier ones set. A value that cannot be evaluated fails with 500 and the key TRANSFORM_HEADERS_FAILURE.
 package transformheaders
 
 import (

@@ -278,7 +278,7 @@ type Step struct {
 	Configuration        json.RawMessage `json:"configuration,omitempty"`
 	Condition            string          `json:"condition,omitempty"`
 	MessageCondition     string          `json:"messageCondition,omitempty"`
-	FailureMode          string          `json:"failureMode,omitempty"`          // ours: fail (default) or skip
+	FailureMode          string          `json:"failureMode,omitempty"`          // ours: fail (default), skip or dead-letter
 	SharedPolicyGroupRef json.RawMessage `json:"sharedPolicyGroupRef,omitempty"` // CRD only
 }
 

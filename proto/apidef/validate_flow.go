@@ -110,3 +110,18 @@ func (c *checker) checkSelector(at string, s Selector) {
 		}
 	}
 }
+
+// deadLetter is the failure mode of steps whose messages become dead letters. It is ours.
+const deadLetter = "dead-letter"
+
+// BuriesMessages tells whether messages may become dead letters in a flow of the API, so that entrypoints that do not push need an
+// endpoint for those too. A shared policy group may have any steps.
+func (a *API) BuriesMessages() bool {
+	buries := func(s Step) bool {
+		return s.FailureMode == deadLetter || len(s.SharedPolicyGroupRef) > 0
+	}
+	in := func(flows []Flow) bool {
+		return slices.ContainsFunc(flows, func(f Flow) bool { return slices.ContainsFunc(f.Publish, buries) || slices.ContainsFunc(f.Subscribe, buries) })
+	}
+	return in(a.Flows) || slices.ContainsFunc(a.Plans, func(p Plan) bool { return in(p.Flows) })
+}

@@ -153,8 +153,8 @@ func (c *checker) checkDLQ(at string, e *Entrypoint, info EntrypointInfo) {
 	if e.DLQ == nil || e.DLQ.Endpoint == "" {
 		return
 	}
-	if !slices.Contains(info.Features, FeatureDLQ) {
-		c.fail(at, CodeDLQUnsupported, "%s has no dead letter queue; remove dlq", e.Type)
+	if !slices.Contains(info.Features, FeatureDLQ) && !c.api.BuriesMessages() {
+		c.fail(at, CodeDLQUnsupported, "%s has no dead letter queue, and no step has the failure mode dead-letter; remove dlq", e.Type)
 		return
 	}
 	typ, ok := c.endpointCalled(e.DLQ.Endpoint)

@@ -41,6 +41,7 @@ const (
 	CodeNoLeader         = "cluster.noLeader"
 	CodeUnknownOutcome   = "cluster.outcomeUnknown"
 	CodeInternal         = "internal"
+	CodePropertySealed   = "properties.encryption.invalid"
 
 	CodeSubscriptionExists = "subscription.existing"
 	CodeReplayNotFound     = "subscription.replay.notFound"

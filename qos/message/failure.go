@@ -13,6 +13,16 @@ type Failure struct {
 	Unknown bool
 	// Retry says, of the end of a push delivery, that trying again later could help (connectors.Dispatcher).
 	Retry bool
+	// Shown is how a stream shows the failure where a response template of the API says so; nil: by Message.
+	Shown *Shown
+}
+
+// Shown is a failure as a response template renders it for a stream (spec 2.9).
+type Shown struct {
+	Status      int
+	Content     []byte
+	ContentType string
+	Headers     []Header
 }
 
 // Error renders the failure for logs.

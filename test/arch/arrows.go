@@ -8,7 +8,7 @@ import (
 // arrows tells what the packages below a top-level folder may import of ours. "x/..." is x and all below it, "x" is x
 // alone.
 var arrows = map[string][]string{
-	"cmd": {"cmd/...", "controlplane/...", "dataplane/...", "connectors", "connectors/builtin", "policies",
+	"cmd": {"cmd/...", "controlplane/...", "dataplane/...", "connectors", "connectors/builtin", "policies", "policies/resource",
 		"policies/builtin", "qos/...", "proto/...", "bench", "bench/report"}, // bench: users measure their own machine
 	"dataplane": {"dataplane/...", "connectors", "connectors/eventloop", "policies", "policies/resource", "policies/callout",
 		"policies/rates", "qos/...", "proto/..."},

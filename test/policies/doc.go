@@ -4,4 +4,8 @@
 //
 // A table is a list of cases; type Case tells the fields. In its text ${fixture.NAME.url} is the address of a server that a fixture
 // starts (fixtures_test.go): one file each, fixtures_NAME_test.go.
+//
+// Their pages, docs/policies, are made of the same tables.
 package policies
+
+//go:generate go run ./gendocs ../../docs/policies

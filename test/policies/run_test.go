@@ -73,6 +73,11 @@ func (c *Case) definition(id, brokers string) map[string]any {
 		"plans":          []any{map[string]any{"name": "open", "status": "PUBLISHED", "security": map[string]any{"type": "KEY_LESS"}}},
 		"flows":          []any{c.flow()},
 	}
+	if c.Step.FailureMode == "dead-letter" {
+		for _, e := range def["listeners"].([]any)[0].(map[string]any)["entrypoints"].([]any) {
+			e.(map[string]any)["dlq"] = map[string]any{"endpoint": "dead"}
+		}
+	}
 	if len(c.Properties) > 0 {
 		var properties []any
 		for _, k := range slices.Sorted(maps.Keys(c.Properties)) {
@@ -226,7 +231,7 @@ func (c *Case) limit(so *outcome) int {
 	if so != nil {
 		want -= len(so.items)
 	}
-	if want <= 0 {
+	if want <= 0 || c.Want.Error != nil { // a failure is part of the page of what comes before it
 		return len(c.held())
 	}
 	return want

@@ -64,7 +64,7 @@ func (w *world) start(t *testing.T) {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(logs(), nil))
 	counters := meter.NewRegistry()
-	w.settings = flow.Config{Entrypoints: connectorcatalog.Entrypoints, Endpoints: connectorcatalog.Endpoints, Policies: policycatalog.Policies,
+	w.settings = flow.Config{Entrypoints: connectorcatalog.Entrypoints, Endpoints: connectorcatalog.Endpoints, Policies: policycatalog.Policies, Resources: policycatalog.Resources,
 		Limits: connectors.DefaultLimits, Log: log, Meter: noop.Meter{}, Counters: meter.NewRegistry()}
 	gateway, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -73,7 +73,7 @@ func (w *world) start(t *testing.T) {
 	w.gateway = "http://" + gateway.Addr().String()
 	w.worker, err = dataplane.New(dataplane.Config{ID: "tables", Name: "sluice", Version: "v0", Server: server.DefaultConfig, Limits: connectors.DefaultLimits},
 		dataplane.Deps{Entrypoints: connectorcatalog.Entrypoints, Endpoints: connectorcatalog.Endpoints, Policies: policycatalog.Policies,
-			Gateway: []net.Listener{gateway}, Log: log, Meter: noop.NewMeterProvider(), Counters: counters})
+			Resources: policycatalog.Resources, Gateway: []net.Listener{gateway}, Log: log, Meter: noop.NewMeterProvider(), Counters: counters})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 
 var (
 	env        = catalog.Validation(builtin.Entrypoints, builtin.Endpoints)
-	deployable = catalog.Deployable(builtin.Entrypoints, builtin.Endpoints, policies.Policies, nil)
+	deployable = catalog.Deployable(builtin.Entrypoints, builtin.Endpoints, policies.Policies, policies.Resources, nil)
 	validate   = catalog.Validate(env, deployable)
 )
 

@@ -9,13 +9,14 @@ import (
 	"github.com/sluice-gateway/sluice/dataplane/flow"
 	"github.com/sluice-gateway/sluice/dataplane/meter"
 	"github.com/sluice-gateway/sluice/policies"
+	"github.com/sluice-gateway/sluice/policies/resource"
 	"github.com/sluice-gateway/sluice/proto/apidef"
 )
 
 // Deployable tells why workers could not serve an API, and, as warnings, which parts of it would have no effect: it
 // builds the API as they do, and throws it away. Building starts nothing. Pointers are into the normal form.
-func Deployable(entrypoints connectors.Entrypoints, endpoints connectors.Endpoints, steps policies.Catalog, brokers map[string]string) func(*apidef.API) apidef.Problems {
-	cfg := flow.Config{Entrypoints: entrypoints, Endpoints: endpoints, Policies: steps, Limits: connectors.DefaultLimits, Brokers: brokers,
+func Deployable(entrypoints connectors.Entrypoints, endpoints connectors.Endpoints, steps policies.Catalog, resources resource.Catalog, brokers map[string]string) func(*apidef.API) apidef.Problems {
+	cfg := flow.Config{Entrypoints: entrypoints, Endpoints: endpoints, Policies: steps, Resources: resources, Limits: connectors.DefaultLimits, Brokers: brokers,
 		Log: slog.New(slog.DiscardHandler), Meter: noop.Meter{}, Counters: meter.NewRegistry()}
 	return func(api *apidef.API) apidef.Problems {
 		return flow.Check(cfg, flow.Deployment{ID: api.ID, API: api})

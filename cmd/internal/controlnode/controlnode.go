@@ -29,6 +29,7 @@ import (
 	"github.com/sluice-gateway/sluice/controlplane/store"
 	policies "github.com/sluice-gateway/sluice/policies/builtin"
 	"github.com/sluice-gateway/sluice/proto/join"
+	"github.com/sluice-gateway/sluice/proto/sealed"
 )
 
 // Config is one node.
@@ -49,6 +50,9 @@ type Config struct {
 	NATSClusterAddr string
 	NATSRoutes      []string
 	ExternalNATS    *natslink.Link // nil: embedded
+
+	// Properties encrypts properties of APIs; nil: there is no key.
+	Properties *sealed.Key
 
 	// Brokers maps sample addresses, so that what is deployable here is what workers can build (see connectors.Env).
 	Brokers map[string]string
@@ -98,10 +102,10 @@ func New(cfg Config) (*Node, error) {
 	}
 	meter := cfg.Telemetry.Meter.Meter("github.com/sluice-gateway/sluice/controlplane")
 	validation := catalog.Validation(builtin.Entrypoints, builtin.Endpoints)
-	deployable := catalog.Deployable(builtin.Entrypoints, builtin.Endpoints, policies.Policies, cfg.Brokers)
+	deployable := catalog.Deployable(builtin.Entrypoints, builtin.Endpoints, policies.Policies, policies.Resources, cfg.Brokers)
 	n.Node, err = controlplane.New(controlplane.Config{
 		Store: store.Config{NodeID: cfg.Node, DataDir: cfg.DataDir, Advertise: cfg.Advertise, Peers: cfg.Peers},
-		REST:  rest.Config{Token: n.AdminToken, Version: version.String(), AutoKeylessPlan: cfg.AutoKeylessPlan},
+		REST:  rest.Config{Token: n.AdminToken, Version: version.String(), AutoKeylessPlan: cfg.AutoKeylessPlan, Properties: cfg.Properties},
 	}, controlplane.Deps{
 		Identity: id, Peers: cfg.Raft, Management: cfg.Management,
 		Push:              func(s *controlplane.Source) (controlplane.Push, error) { return newPush(cfg, id, nc, s, meter) },

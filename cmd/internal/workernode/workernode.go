@@ -29,6 +29,7 @@ import (
 	"github.com/sluice-gateway/sluice/dataplane/server"
 	policies "github.com/sluice-gateway/sluice/policies/builtin"
 	"github.com/sluice-gateway/sluice/proto/join"
+	"github.com/sluice-gateway/sluice/proto/sealed"
 )
 
 // Config is one worker.
@@ -43,6 +44,8 @@ type Config struct {
 	Push       dispatch.Config // its zero value: the defaults
 	Limits     connectors.Limits
 	Brokers    map[string]string // see connectors.Env
+	// Properties: see dataplane.Config.
+	Properties *sealed.Key
 	// WebhookAllow: see connectors.Env.
 	WebhookAllow []netip.Prefix
 
@@ -70,9 +73,9 @@ func New(ctx context.Context, cfg Config) ([]run.Runner, error) {
 	serverConfig.TLS = cfg.GatewayTLS
 	worker, err := dataplane.New(dataplane.Config{
 		ID: cfg.Node, Name: "sluice worker", Version: version.String(), AdminToken: cfg.AdminToken,
-		Server: serverConfig, Limits: limits, Brokers: cfg.Brokers, WebhookAllow: cfg.WebhookAllow, Tags: cfg.Tags, Tenant: cfg.Tenant, Push: cfg.Push,
+		Server: serverConfig, Limits: limits, Brokers: cfg.Brokers, WebhookAllow: cfg.WebhookAllow, Properties: cfg.Properties, Tags: cfg.Tags, Tenant: cfg.Tenant, Push: cfg.Push,
 	}, dataplane.Deps{
-		Entrypoints: builtin.Entrypoints, Endpoints: builtin.Endpoints, Policies: policies.Policies,
+		Entrypoints: builtin.Entrypoints, Endpoints: builtin.Endpoints, Policies: policies.Policies, Resources: policies.Resources,
 		Gateway: []net.Listener{cfg.Gateway}, Admin: cfg.Admin, Log: cfg.Log,
 		Meter: telemetry.Meter, Tracer: telemetry.Tracer, Gatherer: telemetry.Gatherer, Counters: counters,
 		Feed: func(w *dataplane.Worker) (dataplane.Feed, error) { return newFeed(cfg, telemetry, w) },
