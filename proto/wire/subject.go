@@ -166,12 +166,14 @@ type Permissions struct {
 }
 
 // WorkerPermissions is what the worker may do: read the streams of its tags, ask about them, report its own status, answer
-// what it is asked.
+// what it is asked, exchange rate counters with the other workers.
 func WorkerPermissions(worker string, sel Selector) Permissions {
 	p := Permissions{
 		Publish:   []string{StatusSubject(worker), prefix + replies + token(worker) + ".>"},
 		Subscribe: []string{InboxPrefix(worker) + ".>", AttemptsSubject(worker)},
 	}
+	rates := ratePermissions(worker)
+	p.Publish, p.Subscribe = append(p.Publish, rates.Publish...), append(p.Subscribe, rates.Subscribe...)
 	for _, s := range sel.Streams() {
 		p.Publish = append(p.Publish, AskSubject(s, worker), prefix+string(s)+chunkInfix+"*."+token(worker))
 		p.Subscribe = append(p.Subscribe, RevisionSubject(s), HeartbeatSubject(s))

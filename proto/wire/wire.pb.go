@@ -2078,6 +2078,229 @@ func (x *APIStatus) GetError() string {
 	return ""
 }
 
+// RateCounts is how often one worker counted the calls of some windows. Counts are absolute, never differences: a message
+// that is lost or comes twice changes nothing that the next one does not put right.
+type RateCounts struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	V     uint32                 `protobuf:"varint,1,opt,name=v,proto3" json:"v,omitempty"`
+	// origin names the run of the worker that sends: another number after each start.
+	Origin uint64 `protobuf:"varint,2,opt,name=origin,proto3" json:"origin,omitempty"`
+	// seq numbers the messages of a run to all workers, from 1; in a message to one worker it is the last one's.
+	Seq uint64 `protobuf:"varint,3,opt,name=seq,proto3" json:"seq,omitempty"`
+	// sent_us is when it was sent, in Unix microseconds.
+	SentUs        int64        `protobuf:"varint,4,opt,name=sent_us,json=sentUs,proto3" json:"sent_us,omitempty"`
+	Counts        []*RateCount `protobuf:"bytes,5,rep,name=counts,proto3" json:"counts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RateCounts) Reset() {
+	*x = RateCounts{}
+	mi := &file_proto_wire_wire_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RateCounts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RateCounts) ProtoMessage() {}
+
+func (x *RateCounts) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_wire_wire_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RateCounts.ProtoReflect.Descriptor instead.
+func (*RateCounts) Descriptor() ([]byte, []int) {
+	return file_proto_wire_wire_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *RateCounts) GetV() uint32 {
+	if x != nil {
+		return x.V
+	}
+	return 0
+}
+
+func (x *RateCounts) GetOrigin() uint64 {
+	if x != nil {
+		return x.Origin
+	}
+	return 0
+}
+
+func (x *RateCounts) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *RateCounts) GetSentUs() int64 {
+	if x != nil {
+		return x.SentUs
+	}
+	return 0
+}
+
+func (x *RateCounts) GetCounts() []*RateCount {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+// RateCount is one run's share in one window.
+type RateCount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// key is the digest of the counter's key.
+	Key []byte `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// reset_ms is the end of the window, in Unix milliseconds.
+	ResetMs int64  `protobuf:"varint,2,opt,name=reset_ms,json=resetMs,proto3" json:"reset_ms,omitempty"`
+	Count   uint64 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
+	// origin and seq are the run that counted and when it told so; 0: the sender, with this message.
+	Origin        uint64 `protobuf:"varint,4,opt,name=origin,proto3" json:"origin,omitempty"`
+	Seq           uint64 `protobuf:"varint,5,opt,name=seq,proto3" json:"seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RateCount) Reset() {
+	*x = RateCount{}
+	mi := &file_proto_wire_wire_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RateCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RateCount) ProtoMessage() {}
+
+func (x *RateCount) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_wire_wire_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RateCount.ProtoReflect.Descriptor instead.
+func (*RateCount) Descriptor() ([]byte, []int) {
+	return file_proto_wire_wire_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *RateCount) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *RateCount) GetResetMs() int64 {
+	if x != nil {
+		return x.ResetMs
+	}
+	return 0
+}
+
+func (x *RateCount) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *RateCount) GetOrigin() uint64 {
+	if x != nil {
+		return x.Origin
+	}
+	return 0
+}
+
+func (x *RateCount) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+// RateAsk asks for the windows of a run, or of all.
+type RateAsk struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	V      uint32                 `protobuf:"varint,1,opt,name=v,proto3" json:"v,omitempty"`
+	Worker string                 `protobuf:"bytes,2,opt,name=worker,proto3" json:"worker,omitempty"`
+	// origin is the run that is asked; 0: every one.
+	Origin        uint64 `protobuf:"varint,3,opt,name=origin,proto3" json:"origin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RateAsk) Reset() {
+	*x = RateAsk{}
+	mi := &file_proto_wire_wire_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RateAsk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RateAsk) ProtoMessage() {}
+
+func (x *RateAsk) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_wire_wire_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RateAsk.ProtoReflect.Descriptor instead.
+func (*RateAsk) Descriptor() ([]byte, []int) {
+	return file_proto_wire_wire_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *RateAsk) GetV() uint32 {
+	if x != nil {
+		return x.V
+	}
+	return 0
+}
+
+func (x *RateAsk) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *RateAsk) GetOrigin() uint64 {
+	if x != nil {
+		return x.Origin
+	}
+	return 0
+}
+
 var File_proto_wire_wire_proto protoreflect.FileDescriptor
 
 const file_proto_wire_wire_proto_rawDesc = "" +
@@ -2233,7 +2456,24 @@ const file_proto_wire_wire_proto_rawDesc = "" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x18\n" +
 	"\aserving\x18\x03 \x01(\x04R\aserving\x12.\n" +
 	"\x05state\x18\x04 \x01(\x0e2\x18.sluice.wire.v1.APIStateR\x05state\x12\x14\n" +
-	"\x05error\x18\x05 \x01(\tR\x05error*F\n" +
+	"\x05error\x18\x05 \x01(\tR\x05error\"\x90\x01\n" +
+	"\n" +
+	"RateCounts\x12\f\n" +
+	"\x01v\x18\x01 \x01(\rR\x01v\x12\x16\n" +
+	"\x06origin\x18\x02 \x01(\x04R\x06origin\x12\x10\n" +
+	"\x03seq\x18\x03 \x01(\x04R\x03seq\x12\x17\n" +
+	"\asent_us\x18\x04 \x01(\x03R\x06sentUs\x121\n" +
+	"\x06counts\x18\x05 \x03(\v2\x19.sluice.wire.v1.RateCountR\x06counts\"x\n" +
+	"\tRateCount\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x19\n" +
+	"\breset_ms\x18\x02 \x01(\x03R\aresetMs\x12\x14\n" +
+	"\x05count\x18\x03 \x01(\x04R\x05count\x12\x16\n" +
+	"\x06origin\x18\x04 \x01(\x04R\x06origin\x12\x10\n" +
+	"\x03seq\x18\x05 \x01(\x04R\x03seq\"G\n" +
+	"\aRateAsk\x12\f\n" +
+	"\x01v\x18\x01 \x01(\rR\x01v\x12\x16\n" +
+	"\x06worker\x18\x02 \x01(\tR\x06worker\x12\x16\n" +
+	"\x06origin\x18\x03 \x01(\x04R\x06origin*F\n" +
 	"\aAskMode\x12\x11\n" +
 	"\rASK_MODE_AUTO\x10\x00\x12\x15\n" +
 	"\x11ASK_MODE_MANIFEST\x10\x01\x12\x11\n" +
@@ -2273,7 +2513,7 @@ func file_proto_wire_wire_proto_rawDescGZIP() []byte {
 }
 
 var file_proto_wire_wire_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_proto_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_proto_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_proto_wire_wire_proto_goTypes = []any{
 	(AskMode)(0),               // 0: sluice.wire.v1.AskMode
 	(AnswerKind)(0),            // 1: sluice.wire.v1.AnswerKind
@@ -2299,6 +2539,9 @@ var file_proto_wire_wire_proto_goTypes = []any{
 	(*Attempt)(nil),            // 21: sluice.wire.v1.Attempt
 	(*StreamStatus)(nil),       // 22: sluice.wire.v1.StreamStatus
 	(*APIStatus)(nil),          // 23: sluice.wire.v1.APIStatus
+	(*RateCounts)(nil),         // 24: sluice.wire.v1.RateCounts
+	(*RateCount)(nil),          // 25: sluice.wire.v1.RateCount
+	(*RateAsk)(nil),            // 26: sluice.wire.v1.RateAsk
 }
 var file_proto_wire_wire_proto_depIdxs = []int32{
 	6,  // 0: sluice.wire.v1.Record.changed:type_name -> sluice.wire.v1.Deployment
@@ -2323,11 +2566,12 @@ var file_proto_wire_wire_proto_depIdxs = []int32{
 	21, // 19: sluice.wire.v1.AttemptsAnswer.attempts:type_name -> sluice.wire.v1.Attempt
 	5,  // 20: sluice.wire.v1.StreamStatus.applied:type_name -> sluice.wire.v1.Position
 	3,  // 21: sluice.wire.v1.APIStatus.state:type_name -> sluice.wire.v1.APIState
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	25, // 22: sluice.wire.v1.RateCounts.counts:type_name -> sluice.wire.v1.RateCount
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_proto_wire_wire_proto_init() }
@@ -2348,7 +2592,7 @@ func file_proto_wire_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_wire_wire_proto_rawDesc), len(file_proto_wire_wire_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   20,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
