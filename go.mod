@@ -28,6 +28,7 @@ require (
 	github.com/ohler55/ojg v1.28.5 // #jsonPath of the expression language: filters, over documents that keep their order
 	github.com/pavlo-v-chernykh/keystore-go/v4 v4.5.0 // JKS key and trust stores, which the standard library does not read
 	github.com/prometheus/client_golang v1.24.1 // the metrics page
+	github.com/redis/go-redis/v9 v9.23.0 // rate limits that are counted exactly across workers, in Redis
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // json-validation; in tests it holds the definition's schema against its cases
 	github.com/spf13/cobra v1.10.2 // the command line, with completion
 	github.com/spf13/pflag v1.0.10 // cobra's flags
@@ -112,6 +113,7 @@ require (
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/otel/exporters/otlp/otlptrace v1.47.0 // indirect
 	go.opentelemetry.io/otel/log v1.47.0 // indirect
+	go.uber.org/atomic v1.12.0 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/exp v0.0.0-20230626212559-97b1e661b5df // indirect
 	golang.org/x/time v0.16.0 // indirect

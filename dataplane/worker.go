@@ -23,6 +23,7 @@ import (
 	"github.com/sluice-gateway/sluice/dataplane/dispatch"
 	"github.com/sluice-gateway/sluice/dataplane/flow"
 	"github.com/sluice-gateway/sluice/dataplane/meter"
+	"github.com/sluice-gateway/sluice/dataplane/rates"
 	"github.com/sluice-gateway/sluice/dataplane/reactor"
 	"github.com/sluice-gateway/sluice/dataplane/server"
 	"github.com/sluice-gateway/sluice/policies"
@@ -53,6 +54,8 @@ type Config struct {
 	// Dial is how policies and resources connect outwards; nil: to any address.
 	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	Tenant string // which endpoints are for it (spec 1.6); empty: all
+	// RatesRedis is the address of a Redis that counts rate limits, see rates.NewRedis; empty: the workers exchange counts.
+	RatesRedis string
 	// Push bounds push subscriptions. Its Instance is ID.
 	Push dispatch.Config
 }
@@ -90,6 +93,7 @@ type Worker struct {
 	server   *server.Server
 	stages   []stage
 	counters *meter.Registry
+	rates    *rates.Exchange
 	feed     Feed // nil: none
 	revision atomic.Uint64
 	loaded   atomic.Bool // the first update was applied
@@ -122,6 +126,9 @@ func New(cfg Config, deps Deps) (*Worker, error) {
 	apis := flow.Config{Entrypoints: deps.Entrypoints, Endpoints: deps.Endpoints, Policies: deps.Policies, Resources: deps.Resources, Dial: cfg.Dial, Properties: cfg.Properties, Limits: cfg.Limits,
 		Brokers: cfg.Brokers, WebhookAllow: cfg.WebhookAllow, Tags: cfg.Tags, Tenant: cfg.Tenant, Log: deps.Log, Meter: deps.Meter.Meter(scope), Counters: deps.Counters, Loop: loop}
 	cfg.Server.MaxBody, cfg.Server.WriteTimeout, cfg.Server.Grace = cfg.Limits.MaxBody, cfg.Limits.WriteTimeout, cfg.Limits.Drain
+	if err := w.count(&apis, cfg, deps); err != nil {
+		return nil, err
+	}
 	if deps.Tracer != nil {
 		tracer := deps.Tracer.Tracer(scope)
 		cfg.Server.Tracer, apis.Tracer = tracer, tracer
@@ -156,6 +163,27 @@ func New(cfg Config, deps Deps) (*Worker, error) {
 	}
 	return w, nil
 }
+
+// count makes the counters of rate limits. Redis, where there is one, has the last word: it is closed after what counts.
+func (w *Worker) count(apis *flow.Config, cfg Config, deps Deps) (err error) {
+	if w.rates, err = rates.New(cfg.ID, deps.Log, deps.Meter.Meter(scope)); err != nil {
+		return err
+	}
+	apis.Rates = w.rates
+	if cfg.RatesRedis == "" {
+		return nil
+	}
+	r, err := rates.NewRedis(cfg.RatesRedis, w.rates)
+	if err != nil {
+		return err
+	}
+	apis.Rates = r
+	w.stages = append(w.stages, stage{"redis of rate limits", func(ctx context.Context) error { return r.Run(ctx, deps.Log) }})
+	return nil
+}
+
+// Rates returns the worker's part in the exchange of rate counters, which whoever makes the feed runs beside it.
+func (w *Worker) Rates() *rates.Exchange { return w.rates }
 
 func (w *Worker) probes(more map[string]admin.Probe) map[string]admin.Probe {
 	out := map[string]admin.Probe{

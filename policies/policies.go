@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 
+	"github.com/sluice-gateway/sluice/policies/rates"
 	"github.com/sluice-gateway/sluice/proto/apidef"
 	"github.com/sluice-gateway/sluice/qos/exchange"
 	"github.com/sluice-gateway/sluice/qos/message"
@@ -79,6 +80,8 @@ type Env struct {
 	Resource func(name string) any
 	// Dial opens connections outwards, under the rules of the worker; nil where nothing is run, as in tests of Compile alone.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Rates are the counters of rate limits. Nil: the worker has none.
+	Rates rates.Counters
 }
 
 // RequestPolicy runs before the backend.

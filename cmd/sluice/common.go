@@ -100,6 +100,7 @@ type gateway struct {
 	push                    dispatch.Config
 	limits                  connectors.Limits
 	webhookAllow            []netip.Prefix
+	ratesRedis              string
 }
 
 func (g *gateway) register(f *pflag.FlagSet) {
@@ -110,6 +111,7 @@ func (g *gateway) register(f *pflag.FlagSet) {
 	f.StringVar(&g.keyFile, "gateway-tls-key", "", "PEM key of --gateway-tls-cert")
 	f.StringSliceVar(&g.tags, "tags", nil, "sharding tags: serve only APIs that have one of them; !tag excludes")
 	f.StringVar(&g.tenant, "tenant", "", "use only endpoints that name this tenant or none (default: every endpoint)")
+	f.StringVar(&g.ratesRedis, "rates-redis", "", "count rate limits exactly in this Redis, redis://user:password@host:6379/0 (default: the workers exchange counts)")
 	f.IntVar(&g.push.Max, "max-push-subscriptions", dispatch.DefaultMax, "push subscriptions and replays that deliver at once; more wait")
 	f.DurationVar(&g.limits.RequestTimeout, "request-timeout", d.RequestTimeout, "a publish or a page must be answered within it")
 	f.DurationVar(&g.limits.ProduceTimeout, "produce-timeout", d.ProduceTimeout, "a message that no broker took within it is answered as not stored")

@@ -63,6 +63,10 @@ type Config struct {
 	// Subscriptions tells how the push subscriptions stand; nil: they are not served, and nothing is told of them.
 	Subscriptions Subscriptions
 
+	// Beside runs on the worker's connection as long as it follows the control plane, until ctx ends; nil: nothing does. Its
+	// error is one of configuration, and ends the feed.
+	Beside func(ctx context.Context, nc *nats.Conn) error
+
 	Period         time.Duration // default DefaultPeriod
 	RequestTimeout time.Duration // default DefaultRequestTimeout
 	BackOffMax     time.Duration // default DefaultBackOffMax
@@ -294,11 +298,19 @@ func (f *Feed) Run(ctx context.Context) error {
 		}
 		wg.Go(func() { f.answerLoop(inner, nc, asks) })
 	}
+	var beside error
+	if f.cfg.Beside != nil {
+		wg.Go(func() {
+			if beside = f.cfg.Beside(inner, nc); beside != nil {
+				cancel()
+			}
+		})
+	}
 	wg.Go(func() { f.reporter.run(inner, nc, f.log) })
 	f.applyLoop(inner)
 	wg.Wait()
 	f.reporter.leave(nc)
-	return nil
+	return beside
 }
 
 // jitter gives a time between half of d and d.

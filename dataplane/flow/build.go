@@ -19,6 +19,7 @@ import (
 	"github.com/sluice-gateway/sluice/dataplane/meter"
 	"github.com/sluice-gateway/sluice/dataplane/table"
 	"github.com/sluice-gateway/sluice/policies"
+	"github.com/sluice-gateway/sluice/policies/rates"
 	"github.com/sluice-gateway/sluice/policies/resource"
 	"github.com/sluice-gateway/sluice/proto/apidef"
 	"github.com/sluice-gateway/sluice/proto/sealed"
@@ -62,6 +63,7 @@ type Config struct {
 	// Dial is how policies and resources connect outwards; nil: to any address.
 	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	Limits connectors.Limits
+	Rates  rates.Counters // see policies.Env
 	// Dictionaries are the environment's, for expressions; nil: none.
 	Dictionaries policies.Dictionaries
 	// Properties opens the encrypted properties of APIs; nil: there is no key, and such APIs are refused.

@@ -98,7 +98,7 @@ func (b *builder) step(at string, phase policies.Phase, def *apidef.Step) *step 
 		return nil
 	}
 	made, problems := typ.Compile(def.Configuration, policies.Env{Log: b.log.With("policy", typ.ID), API: b.api.Info, Phase: phase,
-		Resource: b.resource, Dial: b.cfg.Dial})
+		Resource: b.resource, Dial: b.cfg.Dial, Rates: b.cfg.Rates})
 	b.api.held.add(made)
 	b.add(at+"/configuration", problems)
 	if problems.Err() != nil {

@@ -302,6 +302,23 @@ func (s *shard) shares(dst []Share, lost func(uint64) bool) []Share {
 	return dst
 }
 
+// Calls returns how many calls of a key are known of, in the window that is under way.
+func (t *Table) Calls(k Key) int64 {
+	now := time.Now().UnixMilli()
+	s := t.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.windows[k]
+	if w == nil {
+		return 0
+	}
+	n := w.total(now)
+	if w.reset <= now {
+		n -= w.own
+	}
+	return n
+}
+
 // Len returns how many windows are kept.
 func (t *Table) Len() int {
 	n := 0

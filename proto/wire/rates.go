@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Limits of the exchange of rate counters.
@@ -13,6 +14,8 @@ const (
 	MaxRateCounts = 4_000
 	// MaxRateBytes bounds a message of counts, in bytes: MaxRateCounts of at most 64 each.
 	MaxRateBytes = 256 << 10
+
+	maxRateLeft = 1 << 20 // messages of one answer: far more than memory holds windows
 )
 
 const (
@@ -44,6 +47,16 @@ func RatesAskSubject(worker string) string {
 // RatesAskPattern matches RatesAskSubject of every worker.
 func RatesAskPattern() string { return prefix + workerToken + ratesAskInfix + "*" }
 
+// IsRateAsk tells whether a subject is one of questions.
+func IsRateAsk(subject string) bool {
+	return strings.HasPrefix(subject, prefix+workerToken+ratesAskInfix)
+}
+
+// IsRateAnswer tells whether a subject is one of answers to one worker.
+func IsRateAnswer(subject string) bool {
+	return strings.HasPrefix(subject, prefix+workerToken+ratesToInfix)
+}
+
 // ratePermissions is what a worker may do in the exchange of rate counters: speak as itself, hear all.
 func ratePermissions(worker string) Permissions {
 	return Permissions{
@@ -58,7 +71,8 @@ func DecodeRateCounts(data []byte) (*RateCounts, error) {
 	if err := unmarshal(data, MaxRateBytes, m); err != nil {
 		return nil, fmt.Errorf("decode rate counts: %w", err)
 	}
-	if err := errors.Join(checkVersion(m.GetV()), atMost("counts", len(m.GetCounts()), MaxRateCounts)); err != nil {
+	if err := errors.Join(checkVersion(m.GetV()), atMost("counts", len(m.GetCounts()), MaxRateCounts),
+		atMost("left", m.GetLeft(), maxRateLeft)); err != nil {
 		return nil, fmt.Errorf("decode rate counts: %w", err)
 	}
 	if m.GetOrigin() == 0 {

@@ -2085,11 +2085,13 @@ type RateCounts struct {
 	V     uint32                 `protobuf:"varint,1,opt,name=v,proto3" json:"v,omitempty"`
 	// origin names the run of the worker that sends: another number after each start.
 	Origin uint64 `protobuf:"varint,2,opt,name=origin,proto3" json:"origin,omitempty"`
-	// seq numbers the messages of a run to all workers, from 1; in a message to one worker it is the last one's.
+	// seq numbers the messages of a run to all workers, from 1; in an answer to one worker it is the last one's.
 	Seq uint64 `protobuf:"varint,3,opt,name=seq,proto3" json:"seq,omitempty"`
-	// sent_us is when it was sent, in Unix microseconds.
-	SentUs        int64        `protobuf:"varint,4,opt,name=sent_us,json=sentUs,proto3" json:"sent_us,omitempty"`
-	Counts        []*RateCount `protobuf:"bytes,5,rep,name=counts,proto3" json:"counts,omitempty"`
+	// due_us is when the first of these counts was to be told, in Unix microseconds.
+	DueUs  int64        `protobuf:"varint,4,opt,name=due_us,json=dueUs,proto3" json:"due_us,omitempty"`
+	Counts []*RateCount `protobuf:"bytes,5,rep,name=counts,proto3" json:"counts,omitempty"`
+	// left is how many messages of the same answer follow.
+	Left          uint32 `protobuf:"varint,6,opt,name=left,proto3" json:"left,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2145,9 +2147,9 @@ func (x *RateCounts) GetSeq() uint64 {
 	return 0
 }
 
-func (x *RateCounts) GetSentUs() int64 {
+func (x *RateCounts) GetDueUs() int64 {
 	if x != nil {
-		return x.SentUs
+		return x.DueUs
 	}
 	return 0
 }
@@ -2157,6 +2159,13 @@ func (x *RateCounts) GetCounts() []*RateCount {
 		return x.Counts
 	}
 	return nil
+}
+
+func (x *RateCounts) GetLeft() uint32 {
+	if x != nil {
+		return x.Left
+	}
+	return 0
 }
 
 // RateCount is one run's share in one window.
@@ -2456,14 +2465,15 @@ const file_proto_wire_wire_proto_rawDesc = "" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x18\n" +
 	"\aserving\x18\x03 \x01(\x04R\aserving\x12.\n" +
 	"\x05state\x18\x04 \x01(\x0e2\x18.sluice.wire.v1.APIStateR\x05state\x12\x14\n" +
-	"\x05error\x18\x05 \x01(\tR\x05error\"\x90\x01\n" +
+	"\x05error\x18\x05 \x01(\tR\x05error\"\xa2\x01\n" +
 	"\n" +
 	"RateCounts\x12\f\n" +
 	"\x01v\x18\x01 \x01(\rR\x01v\x12\x16\n" +
 	"\x06origin\x18\x02 \x01(\x04R\x06origin\x12\x10\n" +
-	"\x03seq\x18\x03 \x01(\x04R\x03seq\x12\x17\n" +
-	"\asent_us\x18\x04 \x01(\x03R\x06sentUs\x121\n" +
-	"\x06counts\x18\x05 \x03(\v2\x19.sluice.wire.v1.RateCountR\x06counts\"x\n" +
+	"\x03seq\x18\x03 \x01(\x04R\x03seq\x12\x15\n" +
+	"\x06due_us\x18\x04 \x01(\x03R\x05dueUs\x121\n" +
+	"\x06counts\x18\x05 \x03(\v2\x19.sluice.wire.v1.RateCountR\x06counts\x12\x12\n" +
+	"\x04left\x18\x06 \x01(\rR\x04left\"x\n" +
 	"\tRateCount\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x19\n" +
 	"\breset_ms\x18\x02 \x01(\x03R\aresetMs\x12\x14\n" +

@@ -164,6 +164,10 @@ func TestSubjects(t *testing.T) {
 		{"request", RequestOfReply(ReplySubject("w.1", "node.1", "r")), "r"},
 		{"attempts", AttemptsSubject("w>1"), "sluice.v1._worker.attempts.w_3E1"},
 		{"reply", ReplySubject("w.1", "node.1", "r"), "sluice.v1._worker.reply.w_2E1.node_2E1.r"},
+		{"rates", RatesSubject("w.1"), "sluice.v1._worker.rates.w_2E1"},
+		{"rates to one", RatesToSubject("w>1", "w.2"), "sluice.v1._worker.rates-to.w_3E1.w_2E2"},
+		{"rates to one pattern", RatesToPattern("w.1"), "sluice.v1._worker.rates-to.w_2E1.*"},
+		{"rates ask", RatesAskSubject("w*"), "sluice.v1._worker.rates-ask.w_2A"},
 		{"reply pattern", ReplyPattern("node.1"), "sluice.v1._worker.reply.*.node_2E1.*"},
 	} {
 		if c.got != c.want {
@@ -444,4 +448,43 @@ func askErr(a *Ask) error {
 	}
 	_, err = DecodeAsk(b)
 	return err
+}
+
+func TestRates_Decode(t *testing.T) {
+	t.Parallel()
+	key := make([]byte, RateKeyBytes)
+	for _, c := range []struct {
+		name string
+		m    *RateCounts
+		want error
+	}{
+		{"well", &RateCounts{V: Version, Origin: 1, Counts: []*RateCount{{Key: key}}}, nil},
+		{"of nobody", &RateCounts{V: Version}, ErrMalformed},
+		{"a short key", &RateCounts{V: Version, Origin: 1, Counts: []*RateCount{{Key: key[1:]}}}, ErrMalformed},
+		{"a later version", &RateCounts{V: Version + 1, Origin: 1}, ErrVersion},
+		{"too many", &RateCounts{V: Version, Origin: 1, Counts: make([]*RateCount, MaxRateCounts+1)}, ErrTooLarge},
+	} {
+		for i, n := range c.m.Counts {
+			if n == nil {
+				c.m.Counts[i] = &RateCount{Key: key}
+			}
+		}
+		data, err := proto.Marshal(c.m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := DecodeRateCounts(data); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+	data, err := proto.Marshal(&RateAsk{V: Version, Worker: "w1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := DecodeRateAsk(RatesAskSubject("w1"), data); err != nil {
+		t.Error(err)
+	}
+	if _, err := DecodeRateAsk(RatesAskSubject("w2"), data); !errors.Is(err, ErrMalformed) {
+		t.Errorf("asked as another worker: %v", err)
+	}
 }

@@ -54,6 +54,7 @@ type Config struct {
 	NATS      natslink.Link
 	InProcess nats.InProcessConnProvider // an embedded server, instead of NATS
 
+	RatesRedis   string // see dataplane.Config
 	OTLPEndpoint string
 	Log          *slog.Logger
 }
@@ -73,7 +74,7 @@ func New(ctx context.Context, cfg Config) ([]run.Runner, error) {
 	serverConfig.TLS = cfg.GatewayTLS
 	worker, err := dataplane.New(dataplane.Config{
 		ID: cfg.Node, Name: "sluice worker", Version: version.String(), AdminToken: cfg.AdminToken,
-		Server: serverConfig, Limits: limits, Brokers: cfg.Brokers, WebhookAllow: cfg.WebhookAllow, Properties: cfg.Properties, Tags: cfg.Tags, Tenant: cfg.Tenant, Push: cfg.Push,
+		Server: serverConfig, Limits: limits, Brokers: cfg.Brokers, WebhookAllow: cfg.WebhookAllow, Properties: cfg.Properties, Tags: cfg.Tags, Tenant: cfg.Tenant, Push: cfg.Push, RatesRedis: cfg.RatesRedis,
 	}, dataplane.Deps{
 		Entrypoints: builtin.Entrypoints, Endpoints: builtin.Endpoints, Policies: policies.Policies, Resources: policies.Resources,
 		Gateway: []net.Listener{cfg.Gateway}, Admin: cfg.Admin, Log: cfg.Log,
@@ -96,6 +97,7 @@ func newFeed(cfg Config, telemetry *config.Telemetry, w *dataplane.Worker) (*fee
 	if !cfg.Token.External {
 		fc.Seed = []byte(cfg.Token.Seed)
 	}
+	fc.Beside = w.Rates().Run
 	fc.Subscriptions = dataplane.Standing(w.Subscriptions())
 	f, err := feed.New(fc, w.Sink(cfg.Node, w.Subscriptions(), cfg.Log))
 	if err != nil {
