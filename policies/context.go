@@ -15,7 +15,8 @@ type Context struct {
 	// Streaming tells a ResponsePolicy that only the head of the answer is there: messages are what follows.
 	Streaming bool
 
-	scope el.Exchange
+	scope    el.Exchange
+	invokers []Invoker
 }
 
 // Surround is what expressions see of an API and its worker, the same for all exchanges of a revision. Nobody changes it.
@@ -51,7 +52,7 @@ func Shared(api *exchange.API, s *Surround) *Context {
 
 // Init makes c the context of an exchange.
 func (c *Context) Init(x *exchange.Exchange, s *Surround) {
-	c.Exchange, c.Streaming = x, false
+	c.Exchange, c.Streaming, c.invokers = x, false, nil
 	c.scope.Reset()
 	c.scope.X, c.scope.API = x, s
 	if sub, ok := x.Details.(*Subscription); ok {
@@ -65,10 +66,25 @@ func (c *Context) Keep(uses Uses) { c.scope.Request = el.SnapshotRequest(c.Excha
 // SetMessage makes m the message that expressions see.
 func (c *Context) SetMessage(m *message.Message) { c.scope.SetMessage(m) }
 
+// Surround is what the context was made with; nil: nothing is known of the API.
+func (c *Context) Surround() *Surround { return c.scope.API }
+
+// Provide makes a variable of a policy's own visible to expressions, such as calloutResponse, until it is taken away with null.
+func (c *Context) Provide(name string, value el.Value) {
+	switch {
+	case value.IsNull():
+		delete(c.scope.Other, name)
+	case c.scope.Other == nil:
+		c.scope.Other = map[string]el.Value{name: value}
+	default:
+		c.scope.Other[name] = value
+	}
+}
+
 // Changed says that a policy changed a body or a message, so that expressions see it anew.
 func (c *Context) Changed() { c.scope.Changed() }
 
 // SetFailure makes f the error that expressions of a response template see.
 func (c *Context) SetFailure(f *message.Failure) {
-	c.scope.Failure = &el.Failure{Status: f.Status, Key: f.Key, Message: f.Message}
+	c.scope.Failure = &el.Failure{Status: f.Status, Key: f.Key, Message: f.Message, Parameters: f.Parameters}
 }

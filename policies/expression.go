@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/sluice-gateway/sluice/policies/el"
+	"github.com/sluice-gateway/sluice/proto/apidef"
+	"github.com/sluice-gateway/sluice/proto/settings"
 )
 
 // Uses says what expressions read.
@@ -22,6 +24,17 @@ func ParseExpression(text string) (*Expression, error) {
 		return nil, fmt.Errorf("at %w", err)
 	}
 	return &Expression{template: t, uses: t.Uses()}, nil
+}
+
+// ParseAt is ParseExpression for a part of a configuration: nil where it is wrong, which is added to problems under its
+// pointer.
+func ParseAt(problems *apidef.Problems, pointer, text string) *Expression {
+	e, err := ParseExpression(text)
+	if err != nil {
+		*problems = append(*problems, settings.Invalid(pointer, err.Error()))
+		return nil
+	}
+	return e
 }
 
 // Uses says what e reads.

@@ -45,6 +45,10 @@ func (b *backend) Publish(ctx context.Context, x *exchange.Exchange, m *message.
 	if b.guide != nil && !b.admit(ctx, x, m) {
 		return
 	}
+	if run := runOf(x); run != nil && len(run.context.Invokers()) > 0 {
+		b.invoke(ctx, x, run, m)
+		return
+	}
 	r, refusal := b.routeOf(x)
 	if refusal != nil {
 		m.Done(refusal)

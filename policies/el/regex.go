@@ -1,6 +1,8 @@
 package el
 
 import (
+	"errors"
+	"fmt"
 	"regexp"
 	"regexp/syntax"
 )
@@ -36,6 +38,20 @@ func compileRegex(java string, whole bool) (*regex, *regexError) {
 		return nil, &regexError{0, "is wrong: " + bad.Error(), ""}
 	}
 	return &regex{re, n}, nil
+}
+
+// CompileRegexp compiles a pattern in Java's syntax for policies, within the limits of patterns in expressions; whole: it must
+// match all of a text. What takes more than linear time, such as look-around and back references, is refused with an
+// error that says so.
+func CompileRegexp(java string, whole bool) (*regexp.Regexp, error) {
+	re, err := compileRegex(java, whole)
+	if err != nil {
+		if err.hint != "" {
+			return nil, fmt.Errorf("%s; %s", err.text, err.hint)
+		}
+		return nil, errors.New(err.text)
+	}
+	return re.re, nil
 }
 
 // states is about how many states a pattern has, as its repetitions are written out when it is compiled.

@@ -9,6 +9,8 @@ type Failure struct {
 	Key     string // stable; empty: none
 	Message string // for the client
 	Err     error  // the cause, for logs; nil: none
+	// Parameters are what response templates may show beside Message (spec 5.7); nil: none.
+	Parameters map[string]any
 	// Unknown says that a publish may or may not have been stored: the broker's answer did not come in time.
 	Unknown bool
 	// Retry says, of the end of a push delivery, that trying again later could help (connectors.Dispatcher).
