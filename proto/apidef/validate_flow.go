@@ -121,7 +121,9 @@ func (a *API) BuriesMessages() bool {
 		return s.FailureMode == deadLetter || len(s.SharedPolicyGroupRef) > 0
 	}
 	in := func(flows []Flow) bool {
-		return slices.ContainsFunc(flows, func(f Flow) bool { return slices.ContainsFunc(f.Publish, buries) || slices.ContainsFunc(f.Subscribe, buries) })
+		return slices.ContainsFunc(flows, func(f Flow) bool {
+			return slices.ContainsFunc(f.Publish, buries) || slices.ContainsFunc(f.Subscribe, buries)
+		})
 	}
 	return in(a.Flows) || slices.ContainsFunc(a.Plans, func(p Plan) bool { return in(p.Flows) })
 }

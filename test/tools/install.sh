@@ -17,6 +17,7 @@ mosquitto      mosquitto
 mosquitto_pub  mosquitto-clients
 mosquitto_sub  mosquitto-clients
 nats-server    nats-server
+redis-server   redis-server
 java           default-jre-headless
 mvn            maven
 git            git
