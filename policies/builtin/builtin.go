@@ -4,6 +4,7 @@ package builtin
 import (
 	"github.com/sluice-gateway/sluice/policies"
 	"github.com/sluice-gateway/sluice/policies/assignattributes"
+	"github.com/sluice-gateway/sluice/policies/assigncontent"
 	"github.com/sluice-gateway/sluice/policies/interrupt"
 	"github.com/sluice-gateway/sluice/policies/jsonvalidation"
 	"github.com/sluice-gateway/sluice/policies/latency"
@@ -14,6 +15,7 @@ import (
 // Policies is the catalog.
 var Policies = policies.List(
 	assignattributes.Type,
+	assigncontent.Type,
 	interrupt.Type,
 	jsonvalidation.Type,
 	latency.Type,
