@@ -6,10 +6,13 @@ import (
 	"github.com/sluice-gateway/sluice/policies/assignattributes"
 	"github.com/sluice-gateway/sluice/policies/assigncontent"
 	"github.com/sluice-gateway/sluice/policies/interrupt"
+	"github.com/sluice-gateway/sluice/policies/jsontojson"
 	"github.com/sluice-gateway/sluice/policies/jsonvalidation"
+	"github.com/sluice-gateway/sluice/policies/jsonxml"
 	"github.com/sluice-gateway/sluice/policies/latency"
 	"github.com/sluice-gateway/sluice/policies/messagefiltering"
 	"github.com/sluice-gateway/sluice/policies/transformheaders"
+	"github.com/sluice-gateway/sluice/policies/xmljson"
 )
 
 // Policies is the catalog.
@@ -17,8 +20,11 @@ var Policies = policies.List(
 	assignattributes.Type,
 	assigncontent.Type,
 	interrupt.Type,
+	jsontojson.Type,
 	jsonvalidation.Type,
+	jsonxml.Type,
 	latency.Type,
 	messagefiltering.Type,
 	transformheaders.Type,
+	xmljson.Type,
 )
