@@ -5,6 +5,7 @@ import (
 	"github.com/sluice-gateway/sluice/policies"
 	"github.com/sluice-gateway/sluice/policies/assignattributes"
 	"github.com/sluice-gateway/sluice/policies/assigncontent"
+	"github.com/sluice-gateway/sluice/policies/cloudevents"
 	"github.com/sluice-gateway/sluice/policies/interrupt"
 	"github.com/sluice-gateway/sluice/policies/jsontojson"
 	"github.com/sluice-gateway/sluice/policies/jsonvalidation"
@@ -19,6 +20,7 @@ import (
 var Policies = policies.List(
 	assignattributes.Type,
 	assigncontent.Type,
+	cloudevents.Type,
 	interrupt.Type,
 	jsontojson.Type,
 	jsonvalidation.Type,
