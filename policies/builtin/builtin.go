@@ -5,6 +5,7 @@ import (
 	"github.com/sluice-gateway/sluice/policies"
 	"github.com/sluice-gateway/sluice/policies/assignattributes"
 	"github.com/sluice-gateway/sluice/policies/assigncontent"
+	"github.com/sluice-gateway/sluice/policies/avrojson"
 	"github.com/sluice-gateway/sluice/policies/cloudevents"
 	"github.com/sluice-gateway/sluice/policies/interrupt"
 	"github.com/sluice-gateway/sluice/policies/jsontojson"
@@ -20,6 +21,7 @@ import (
 var Policies = policies.List(
 	assignattributes.Type,
 	assigncontent.Type,
+	avrojson.Type,
 	cloudevents.Type,
 	interrupt.Type,
 	jsontojson.Type,

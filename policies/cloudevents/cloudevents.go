@@ -55,7 +55,9 @@ var Type = policies.Type{
 }
 
 func defaults() *Config {
-	header := func(name string) string { return "{#message.headers['" + name + "'] != null ? #message.headers['" + name + "'][0] : ''}" }
+	header := func(name string) string {
+		return "{#message.headers['" + name + "'] != null ? #message.headers['" + name + "'][0] : ''}"
+	}
 	return &Config{ID: header("ce_id"), Type: header("ce_type"), Source: header("ce_source"), Subject: header("ce_subject")}
 }
 
