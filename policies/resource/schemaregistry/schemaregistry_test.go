@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -164,9 +163,8 @@ func TestRegistry_TLS(t *testing.T) {
 // TestRegistry_LargeAnswer: an answer without end is not read to its end.
 func TestRegistry_LargeAnswer(t *testing.T) {
 	t.Parallel()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = fmt.Fprintf(w, `{"schema":%q}`, strings.Repeat("x", 5<<20))
-	}))
+	answer := []byte(`{"schema":"` + strings.Repeat("x", 5<<20) + `"}`)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(answer) }))
 	t.Cleanup(s.Close)
 	if _, err := open(t, map[string]any{"url": s.URL}).ByID(context.Background(), 1); err == nil || !strings.Contains(err.Error(), "more than 4194304 bytes") {
 		t.Error(err)
