@@ -14,6 +14,7 @@ require (
 	github.com/fasthttp/websocket v1.5.12 // the other side of WebSocket tests: another implementation than ours
 	github.com/google/go-cmp v0.7.0 // differences in tests
 	github.com/google/uuid v1.6.0 // request, API and plan ids
+	github.com/hamba/avro/v2 v2.31.0 // Avro schemas and their binary form
 	github.com/hashicorp/go-hclog v1.6.3 // raft's logger interface
 	github.com/hashicorp/raft v1.8.0 // replicates definitions
 	github.com/hashicorp/raft-wal v0.4.0 // raft's log and stable store, fsynced; raft-boltdb does not build beside raft v1.8
@@ -38,6 +39,7 @@ require (
 	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c // the Kafka of sluice dev, and faults in tests
 	github.com/twmb/franz-go/pkg/kmsg v1.15.0 // Kafka requests that kadm answers from its cache
 	github.com/twmb/franz-go/pkg/sasl/kerberos v1.1.0 // SASL GSSAPI of the Kafka client
+	github.com/twmb/franz-go/pkg/sr v1.8.0 // schema registries that speak Confluent's API
 	github.com/valyala/fasthttp v1.74.0 // the gateway port; later versions need a module that cannot be had everywhere
 	go.opentelemetry.io/otel v1.47.0 // traces and metrics
 	go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc v1.47.0 // traces out
@@ -72,6 +74,7 @@ require (
 	github.com/fatih/color v1.13.0 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
+	github.com/go-viper/mapstructure/v2 v2.5.0 // indirect
 	github.com/goccy/go-json v0.10.6 // indirect
 	github.com/golang/groupcache v0.0.0-20210331224755-41bb18bfe9da // indirect
 	github.com/google/go-tpm v0.9.8 // indirect
@@ -87,6 +90,7 @@ require (
 	github.com/jcmturner/dnsutils/v2 v2.0.0 // indirect
 	github.com/jcmturner/gofork v1.7.6 // indirect
 	github.com/jcmturner/rpc/v2 v2.0.3 // indirect
+	github.com/json-iterator/go v1.1.12 // indirect
 	github.com/lestrrat-go/blackmagic v1.0.4 // indirect
 	github.com/lestrrat-go/dsig v1.4.0 // indirect
 	github.com/lestrrat-go/dsig-secp256k1 v1.0.0 // indirect
@@ -96,6 +100,8 @@ require (
 	github.com/mattn/go-colorable v0.1.14 // indirect
 	github.com/mattn/go-isatty v0.0.20 // indirect
 	github.com/minio/highwayhash v1.0.4 // indirect
+	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
+	github.com/modern-go/reflect2 v1.0.2 // indirect
 	github.com/molecule-man/go-brrr v1.0.1 // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/nats-io/nuid v1.0.1 // indirect

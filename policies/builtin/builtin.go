@@ -5,15 +5,20 @@ package builtin
 import (
 	"github.com/sluice-gateway/sluice/policies"
 	"github.com/sluice-gateway/sluice/policies/assignattributes"
+	"github.com/sluice-gateway/sluice/policies/assigncontent"
+	"github.com/sluice-gateway/sluice/policies/avrojson"
 	"github.com/sluice-gateway/sluice/policies/basicauthentication"
 	"github.com/sluice-gateway/sluice/policies/circuitbreaker"
+	"github.com/sluice-gateway/sluice/policies/cloudevents"
 	"github.com/sluice-gateway/sluice/policies/dynamicrouting"
 	"github.com/sluice-gateway/sluice/policies/generatejwt"
 	"github.com/sluice-gateway/sluice/policies/httpsignature"
 	"github.com/sluice-gateway/sluice/policies/interrupt"
 	"github.com/sluice-gateway/sluice/policies/ipfiltering"
 	"github.com/sluice-gateway/sluice/policies/jsonthreatprotection"
+	"github.com/sluice-gateway/sluice/policies/jsontojson"
 	"github.com/sluice-gateway/sluice/policies/jsonvalidation"
+	"github.com/sluice-gateway/sluice/policies/jsonxml"
 	"github.com/sluice-gateway/sluice/policies/jws"
 	"github.com/sluice-gateway/sluice/policies/latency"
 	"github.com/sluice-gateway/sluice/policies/messagefiltering"
@@ -26,6 +31,7 @@ import (
 	"github.com/sluice-gateway/sluice/policies/resource"
 	"github.com/sluice-gateway/sluice/policies/resource/inlineauth"
 	"github.com/sluice-gateway/sluice/policies/resource/memory"
+	"github.com/sluice-gateway/sluice/policies/resource/schemaregistry"
 	"github.com/sluice-gateway/sluice/policies/resourcefiltering"
 	"github.com/sluice-gateway/sluice/policies/retry"
 	"github.com/sluice-gateway/sluice/policies/sslenforcement"
@@ -33,6 +39,7 @@ import (
 	"github.com/sluice-gateway/sluice/policies/transformheaders"
 	"github.com/sluice-gateway/sluice/policies/transformqueryparams"
 	"github.com/sluice-gateway/sluice/policies/urlrewriting"
+	"github.com/sluice-gateway/sluice/policies/xmljson"
 	"github.com/sluice-gateway/sluice/policies/xmlthreatprotection"
 )
 
@@ -68,10 +75,17 @@ var Policies = policies.List(
 	transformqueryparams.Type,
 	urlrewriting.Type,
 	xmlthreatprotection.Type,
+	assigncontent.Type,
+	avrojson.Type,
+	cloudevents.Type,
+	jsontojson.Type,
+	jsonxml.Type,
+	xmljson.Type,
 )
 
 // Resources is the catalog of resources.
 var Resources = resource.List(
-	memory.Type,
 	inlineauth.Type,
+	memory.Type,
+	schemaregistry.Type,
 )
