@@ -65,6 +65,18 @@ func (c *Context) Keep(uses Uses) { c.scope.Request = el.SnapshotRequest(c.Excha
 // SetMessage makes m the message that expressions see.
 func (c *Context) SetMessage(m *message.Message) { c.scope.SetMessage(m) }
 
+// Provide makes a variable of a policy's own visible to expressions, such as calloutResponse, until it is taken away with null.
+func (c *Context) Provide(name string, value el.Value) {
+	switch {
+	case value.IsNull():
+		delete(c.scope.Other, name)
+	case c.scope.Other == nil:
+		c.scope.Other = map[string]el.Value{name: value}
+	default:
+		c.scope.Other[name] = value
+	}
+}
+
 // Changed says that a policy changed a body or a message, so that expressions see it anew.
 func (c *Context) Changed() { c.scope.Changed() }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/sluice-gateway/sluice/policies/jsonvalidation"
 	"github.com/sluice-gateway/sluice/policies/latency"
 	"github.com/sluice-gateway/sluice/policies/messagefiltering"
+	"github.com/sluice-gateway/sluice/policies/policyhttpcallout"
 	"github.com/sluice-gateway/sluice/policies/transformheaders"
 )
 
@@ -18,5 +19,6 @@ var Policies = policies.List(
 	jsonvalidation.Type,
 	latency.Type,
 	messagefiltering.Type,
+	policyhttpcallout.Type,
 	transformheaders.Type,
 )
