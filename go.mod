@@ -9,6 +9,8 @@ require (
 	github.com/benbjohnson/immutable v0.4.0 // persistent maps: the state machine's snapshots share structure
 	github.com/bufbuild/protocompile v0.14.1 // parses .proto files, so that generating needs no protoc
 	github.com/danielgtaylor/huma/v2 v2.37.2 // OpenAPI 3.1 from the handlers' types
+	github.com/dlclark/regexp2/v2 v2.5.2 // the regular expressions of scripts that backtrack: bounded in time
+	github.com/dop251/goja v0.0.0-20260917113740-793a2a65c13b // JavaScript, for scripted policies
 	github.com/eclipse/paho.golang v0.23.0 // the packets of MQTT 5; in tests another client than ours
 	github.com/eclipse/paho.mqtt.golang v1.5.1 // the packets of MQTT 3.1.1
 	github.com/fasthttp/websocket v1.5.12 // the other side of WebSocket tests: another implementation than ours
@@ -32,6 +34,7 @@ require (
 	github.com/spf13/cobra v1.10.2 // the command line, with completion
 	github.com/spf13/pflag v1.0.10 // cobra's flags
 	github.com/standard-webhooks/standard-webhooks/libraries v0.0.1 // the other side of webhook signatures, in tests: the standard's own library
+	github.com/tetratelabs/wazero v1.12.0 // WebAssembly without C, for the policy wasm
 	github.com/twmb/franz-go v1.22.2 // the Kafka client
 	github.com/twmb/franz-go/pkg/kadm v1.19.0 // Kafka group offsets and topics
 	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c // the Kafka of sluice dev, and faults in tests
@@ -71,9 +74,11 @@ require (
 	github.com/fatih/color v1.13.0 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
+	github.com/go-sourcemap/sourcemap v2.1.3+incompatible // indirect
 	github.com/goccy/go-json v0.10.6 // indirect
 	github.com/golang/groupcache v0.0.0-20210331224755-41bb18bfe9da // indirect
 	github.com/google/go-tpm v0.9.8 // indirect
+	github.com/google/pprof v0.0.0-20230207041349-798e818bf904 // indirect
 	github.com/gorilla/websocket v1.5.3 // indirect
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.30.0 // indirect
 	github.com/hashicorp/go-immutable-radix v1.3.1 // indirect

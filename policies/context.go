@@ -65,6 +65,9 @@ func (c *Context) Keep(uses Uses) { c.scope.Request = el.SnapshotRequest(c.Excha
 // SetMessage makes m the message that expressions see.
 func (c *Context) SetMessage(m *message.Message) { c.scope.SetMessage(m) }
 
+// Surround is what the context was made with; nil: nothing is known of the API.
+func (c *Context) Surround() *Surround { return c.scope.API }
+
 // Provide makes a variable of a policy's own visible to expressions, such as calloutResponse, until it is taken away with null.
 func (c *Context) Provide(name string, value el.Value) {
 	switch {
