@@ -85,7 +85,7 @@ func TestPolicy_Outcomes(t *testing.T) {
 		{"without end", main(Code(Loop, Void, Br, 0, End, Const, Int(0))), "500 WASM_EXECUTION_FAILURE Timeout"},
 		{"calls without end", main(Code(Call, 0)), "500 WASM_EXECUTION_FAILURE Internal Server Error"},
 		{"memory that it does not have", main(Code(Const, Int(-1), Const, Int(100), Call, 0), content), "500 WASM_EXECUTION_FAILURE Internal Server Error"},
-		{"more memory than it may", main(Code(Const, Int(1000), MemoryGrow, 0, Const, Int(1), Add)), "<nil>"}, // -1, and so 0
+		{"more memory than it may", main(Code(Const, Int(1000), MemoryGrow, 0, Const, Int(1), Add)), "<nil>"},        // -1, and so 0
 		{"too little room", main(Code(Const, Int(0), Const, Int(3), Call, 0, Const, Int(7), Sub), content), "<nil>"}, // the length, which is 7
 	} {
 		p := compiled(t, c.cfg)
