@@ -56,7 +56,7 @@ test-allocations: ## what a message or a request may allocate
 test-e2e: ## end-to-end tests on real brokers ('make tools' first)
 	@failed=; \
 	$(GO) test -tags e2e -count=1 -p 1 -timeout 20m ./test/... || failed=yes; \
-	$(GO) test -tags e2e -count=1 -p 1 -timeout 10m -run '^TestReal_' ./connectors/... || failed=yes; \
+	$(GO) test -tags e2e -count=1 -p 1 -timeout 10m -run '^TestReal_' ./connectors/... ./policies/... || failed=yes; \
 	[ -z "$$failed" ]
 
 .PHONY: test-grid

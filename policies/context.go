@@ -1,6 +1,8 @@
 package policies
 
 import (
+	"context"
+
 	"github.com/sluice-gateway/sluice/policies/el"
 	"github.com/sluice-gateway/sluice/proto/apidef"
 	"github.com/sluice-gateway/sluice/qos/exchange"
@@ -17,6 +19,7 @@ type Context struct {
 
 	scope    el.Exchange
 	invokers []Invoker
+	onAnswer []func(context.Context)
 }
 
 // Surround is what expressions see of an API and its worker, the same for all exchanges of a revision. Nobody changes it.
@@ -52,7 +55,7 @@ func Shared(api *exchange.API, s *Surround) *Context {
 
 // Init makes c the context of an exchange.
 func (c *Context) Init(x *exchange.Exchange, s *Surround) {
-	c.Exchange, c.Streaming, c.invokers = x, false, nil
+	c.Exchange, c.Streaming, c.invokers, c.onAnswer = x, false, nil, nil
 	c.scope.Reset()
 	c.scope.X, c.scope.API = x, s
 	if sub, ok := x.Details.(*Subscription); ok {
@@ -68,6 +71,24 @@ func (c *Context) SetMessage(m *message.Message) { c.scope.SetMessage(m) }
 
 // Surround is what the context was made with; nil: nothing is known of the API.
 func (c *Context) Surround() *Surround { return c.scope.API }
+
+// OnAnswer has f called when the backend has answered, before the response phase: for request steps that are about the answer
+// too, such as a cache. It is not called for failures, for streams, nor where a step answered itself.
+func (c *Context) OnAnswer(f func(context.Context)) { c.onAnswer = append(c.onAnswer, f) }
+
+// Answered calls what waits for the backend's answer, the last first.
+func (c *Context) Answered(ctx context.Context) {
+	for i := len(c.onAnswer) - 1; i >= 0; i-- {
+		c.onAnswer[i](ctx)
+	}
+	c.onAnswer = nil
+}
+
+// Awaits tells whether something waits for the backend's answer.
+func (c *Context) Awaits() bool { return len(c.onAnswer) > 0 }
+
+// Forget has nothing wait for the backend's answer any more: there will be none.
+func (c *Context) Forget() { c.onAnswer = nil }
 
 // Provide makes a variable of a policy's own visible to expressions, such as calloutResponse, until it is taken away with null.
 func (c *Context) Provide(name string, value el.Value) {

@@ -70,6 +70,10 @@ var (
 // interrupt).
 var ErrInterrupt = errors.New("the exchange ends")
 
+// ErrAnswered, returned by OnRequest, leaves out the rest of the request phase and the backend: the answer is there, and the response
+// phase runs on it.
+var ErrAnswered = errors.New("the exchange is answered")
+
 // Env is what a step gets from its surroundings.
 type Env struct {
 	Log   *slog.Logger

@@ -49,6 +49,12 @@ func (p *tagPolicy) Traits() policies.Traits {
 
 func (p *tagPolicy) OnRequest(_ context.Context, c *policies.Context) error {
 	c.Exchange.HTTP.Response.Header.Add("X-Ran", "request "+p.Name)
+	switch p.Name {
+	case "awaits":
+		c.OnAnswer(func(context.Context) { c.Exchange.HTTP.Response.Header.Add("X-Ran", "answered") })
+	case "answers":
+		return policies.ErrAnswered
+	}
 	return nil
 }
 
@@ -212,6 +218,24 @@ func TestFlows_OrderAndSelection(t *testing.T) {
 		if got := ran(s.ask(c.method, c.path, "", c.headers...)); got != c.want {
 			t.Errorf("%s:\ngot  %s\nwant %s", c.name, got, c.want)
 		}
+	}
+}
+
+// TestFlows_Answers: what waits for the backend's answer is called before the response phase, and a step that answers itself leaves
+// out the backend, but not the response phase.
+func TestFlows_Answers(t *testing.T) {
+	t.Parallel()
+	s := newStage(t).flows(`[{"request":[` + tag("awaits") + `],"response":[` + tag("r") + `]}]`).deploy()
+	if got := ran(s.ask("POST", "/", "x")); got != "request awaits, answered, response r" || len(s.published) != 1 {
+		t.Errorf("%s, published %q", got, s.published)
+	}
+	s = newStage(t).flows(`[{"request":[` + tag("awaits") + `,` + tag("answers") + `,` + tag("never") + `],"response":[` + tag("r") + `]}]`).deploy()
+	if got := ran(s.ask("POST", "/", "x")); got != "request awaits, request answers, response r" || len(s.published) != 0 {
+		t.Errorf("%s, published %q", got, s.published)
+	}
+	s = newStage(t).flows(`[{"request":[` + tag("awaits") + `]}]`).deploy()
+	if got := ran(s.ask("POST", "/", "x")); got != "request awaits, answered" {
+		t.Errorf("without a response phase: %s", got)
 	}
 }
 

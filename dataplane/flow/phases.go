@@ -50,7 +50,11 @@ func (a *API) enter(e *entrypoint, x *exchange.Exchange) bool {
 	}
 	if len(r.program.request) > 0 {
 		if err := a.within(e, r.request); err != nil {
-			if !errors.Is(err, policies.ErrInterrupt) {
+			switch {
+			case errors.Is(err, policies.ErrAnswered):
+				r.context.Forget()
+				a.leave(e, x)
+			case !errors.Is(err, policies.ErrInterrupt):
 				a.fail(x, err)
 			}
 			return false
@@ -78,8 +82,11 @@ func (a *API) leave(e *entrypoint, x *exchange.Exchange) {
 	r := runOf(x)
 	if f, failed := x.HTTP.UserValue(message.UserValue).(*message.Failure); failed {
 		a.renderTemplate(x, f)
-	} else if r != nil && len(r.program.response) > 0 {
-		err := a.within(e, func(ctx context.Context) error { return r.response(ctx, false) })
+	} else if r != nil && (len(r.program.response) > 0 || r.context.Awaits()) {
+		err := a.within(e, func(ctx context.Context) error {
+			r.context.Answered(ctx)
+			return r.response(ctx, false)
+		})
 		if err != nil && !errors.Is(err, policies.ErrInterrupt) {
 			a.fail(x, err)
 		}

@@ -81,7 +81,8 @@ func (s *step) onMessage(ctx context.Context, c *policies.Context, p policies.Me
 
 // isFailure tells a failure from what else a policy may return.
 func isFailure(err error) bool {
-	return err != nil && err != policies.ErrDrop && err != policies.ErrHold && err != policies.ErrEnd && err != policies.ErrInterrupt
+	return err != nil && err != policies.ErrDrop && err != policies.ErrHold && err != policies.ErrEnd && err != policies.ErrInterrupt &&
+		err != policies.ErrAnswered
 }
 
 // outcome counts what a policy returned, and names the policy in a failure.

@@ -8,21 +8,33 @@ import (
 	"github.com/sluice-gateway/sluice/policies/assigncontent"
 	"github.com/sluice-gateway/sluice/policies/avrojson"
 	"github.com/sluice-gateway/sluice/policies/basicauthentication"
+	"github.com/sluice-gateway/sluice/policies/cache"
 	"github.com/sluice-gateway/sluice/policies/circuitbreaker"
+	"github.com/sluice-gateway/sluice/policies/claimcheck"
 	"github.com/sluice-gateway/sluice/policies/cloudevents"
+	"github.com/sluice-gateway/sluice/policies/datacache"
+	"github.com/sluice-gateway/sluice/policies/datamasking"
 	"github.com/sluice-gateway/sluice/policies/dynamicrouting"
 	"github.com/sluice-gateway/sluice/policies/generatejwt"
+	"github.com/sluice-gateway/sluice/policies/groovy"
+	"github.com/sluice-gateway/sluice/policies/httpredirect"
 	"github.com/sluice-gateway/sluice/policies/httpsignature"
 	"github.com/sluice-gateway/sluice/policies/interrupt"
 	"github.com/sluice-gateway/sluice/policies/ipfiltering"
+	"github.com/sluice-gateway/sluice/policies/javascript"
+	"github.com/sluice-gateway/sluice/policies/js"
 	"github.com/sluice-gateway/sluice/policies/jsonthreatprotection"
 	"github.com/sluice-gateway/sluice/policies/jsontojson"
 	"github.com/sluice-gateway/sluice/policies/jsonvalidation"
 	"github.com/sluice-gateway/sluice/policies/jsonxml"
 	"github.com/sluice-gateway/sluice/policies/jws"
 	"github.com/sluice-gateway/sluice/policies/latency"
+	"github.com/sluice-gateway/sluice/policies/messagededuplication"
 	"github.com/sluice-gateway/sluice/policies/messagefiltering"
+	"github.com/sluice-gateway/sluice/policies/mock"
 	"github.com/sluice-gateway/sluice/policies/overriderequestmethod"
+	"github.com/sluice-gateway/sluice/policies/policydataloggingmasking"
+	"github.com/sluice-gateway/sluice/policies/policyhttpcallout"
 	"github.com/sluice-gateway/sluice/policies/ratelimit"
 	"github.com/sluice-gateway/sluice/policies/rbac"
 	"github.com/sluice-gateway/sluice/policies/regexthreatprotection"
@@ -31,14 +43,17 @@ import (
 	"github.com/sluice-gateway/sluice/policies/resource"
 	"github.com/sluice-gateway/sluice/policies/resource/inlineauth"
 	"github.com/sluice-gateway/sluice/policies/resource/memory"
+	"github.com/sluice-gateway/sluice/policies/resource/redis"
 	"github.com/sluice-gateway/sluice/policies/resource/schemaregistry"
 	"github.com/sluice-gateway/sluice/policies/resourcefiltering"
 	"github.com/sluice-gateway/sluice/policies/retry"
 	"github.com/sluice-gateway/sluice/policies/sslenforcement"
+	"github.com/sluice-gateway/sluice/policies/statuscode"
 	"github.com/sluice-gateway/sluice/policies/trafficshadowing"
 	"github.com/sluice-gateway/sluice/policies/transformheaders"
 	"github.com/sluice-gateway/sluice/policies/transformqueryparams"
 	"github.com/sluice-gateway/sluice/policies/urlrewriting"
+	"github.com/sluice-gateway/sluice/policies/wasm"
 	"github.com/sluice-gateway/sluice/policies/xmljson"
 	"github.com/sluice-gateway/sluice/policies/xmlthreatprotection"
 )
@@ -81,11 +96,26 @@ var Policies = policies.List(
 	jsontojson.Type,
 	jsonxml.Type,
 	xmljson.Type,
+	cache.Type,
+	claimcheck.Type,
+	datacache.Type,
+	datamasking.Type,
+	groovy.Type,
+	httpredirect.Type,
+	javascript.Type,
+	js.Type,
+	messagededuplication.Type,
+	mock.Type,
+	policydataloggingmasking.Type,
+	policyhttpcallout.Type,
+	statuscode.Type,
+	wasm.Type,
 )
 
 // Resources is the catalog of resources.
 var Resources = resource.List(
 	inlineauth.Type,
 	memory.Type,
+	redis.Type,
 	schemaregistry.Type,
 )

@@ -30,7 +30,7 @@ var plugins = map[string]plugin{
 			"connectors/tlsstore"},
 		groups: []string{"connectors/entrypoint", "connectors/endpoint"}},
 	"policies": {base: []string{"policies/el", "policies/rates"},
-		shared: []string{"policies", "policies/el", "policies/resource", "policies/callout", "policies/rates",
+		shared: []string{"policies", "policies/el", "policies/resource", "policies/callout", "policies/rates", "policies/script",
 			"policies/body", "policies/jsondoc", "policies/avrodoc"}}, // what those that convert bodies share
 }
 

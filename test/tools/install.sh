@@ -16,6 +16,7 @@ kcat           kcat
 mosquitto      mosquitto
 mosquitto_pub  mosquitto-clients
 mosquitto_sub  mosquitto-clients
+redis-server   redis-server
 nats-server    nats-server
 redis-server   redis-server
 java           default-jre-headless
@@ -59,7 +60,7 @@ install_packages() {
 	[ "$status" = 0 ] || die "apt-get could not install: $*"
 	if [ -d /run/systemd/system ]; then
 		local package
-		for package in mosquitto nats-server; do
+		for package in mosquitto nats-server redis-server; do
 			case " $* " in *" $package "*) as_root systemctl disable --now --quiet "$package" || true ;; esac
 		done
 	fi
