@@ -40,6 +40,8 @@ func TestReal_MembersShareAtMostOnce(t *testing.T) {
 func TestReal_Takeover(t *testing.T)         { testTakeover(t, realSite(t, kafka.Get(t), 2)) }
 func TestReal_PageLeastOnce(t *testing.T)    { testPages(t, realSite(t, kafka.Get(t), 3), false) }
 func TestReal_PageMostOnce(t *testing.T)     { testPages(t, realSite(t, kafka.Get(t), 3), true) }
+func TestReal_PagesAtOnce(t *testing.T)      { testPagesAtOnce(t, realSite(t, kafka.Get(t), 3)) }
+func TestReal_PageBeforeStream(t *testing.T) { testPageBeforeStream(t, realSite(t, kafka.Get(t), 2)) }
 func TestReal_PageBesideStream(t *testing.T) { testPageBesideStream(t, realSite(t, kafka.Get(t), 2)) }
 
 func TestReal_ReservedUnheardOf(t *testing.T) { testReservedUnheard(t, realSite(t, kafka.Get(t), 1)) }
