@@ -197,33 +197,23 @@ func TestReal_PageEndsWhereTheBrokerWaits(t *testing.T) {
 	}
 }
 
-// TestReal_PagesTakeTurns asks for two pages of one client at once: the second begins where the first was not proved.
+// TestReal_PagesTakeTurns asks for two pages of one client at once: the second is not let in while the first is open, and begins
+// where the first was not proved.
 func TestReal_PagesTakeTurns(t *testing.T) {
 	b := brokers.StartMosquitto(t, quick)
 	p := newPeer(t, b.Addr())
 	e := run(t, config(b.Addr(), "t", ""), connectors.Limits{})
-	o := connectors.SubscribeOptions{Page: true, Limit: 10, Cursor: "latest"}
-	first := subscribeAs(t, e, named(qos.Auto, "a"), o)
+	first := newLeaf(t, e, "a", "latest", 3)
 	number(p, "t", 0, 6)
-	first.want("0")
-	first.want("1")
-	type answer struct {
-		c   *client
-		err error
+	first.fill()
+	over, cancel := context.WithCancel(t.Context())
+	cancel() // who need not wait does not look at it
+	if s, err := e.Subscribe(over, named(qos.Auto, "a"), connectors.SubscribeOptions{Page: true, Limit: 6, Cursor: "latest"}); err == nil {
+		s.Close(context.Background())
+		t.Fatal("two pages of one client are open")
 	}
-	second := make(chan answer, 1)
-	go func() {
-		c, err := trySubscribe(t, e, named(qos.Auto, "a"), o)
-		second <- answer{c, err}
-	}()
-	first.want("2")
-	first.s.AppendCursor(nil)
-	first.s.Close(context.Background())
-	a := next(t, second)
-	if a.err != nil {
-		t.Fatal(a.err)
-	}
-	for i := range 6 {
-		a.c.want(fmt.Sprint(i))
+	first.turn()
+	if got, _ := readPage(t, e, "a", "latest", 6); contents(got) != numbers(0, 6) {
+		t.Fatal(contents(got))
 	}
 }
