@@ -26,6 +26,24 @@ func FuzzAppendJSONString(f *testing.F) {
 	})
 }
 
+// TestAppendJSONString_WhereverItStands puts each byte at each place of a word.
+func TestAppendJSONString_WhereverItStands(t *testing.T) {
+	t.Parallel()
+	for c := range 256 {
+		for at := range 20 {
+			s := []byte(strings.Repeat("a", 20))
+			s[at] = byte(c)
+			if at > 0 {
+				s[at-1] = '"' // a neighbour that is not plain either
+			}
+			var got string
+			if err := json.Unmarshal(httpfront.AppendJSONString(nil, s), &got); err != nil || got != each(string(s)) {
+				t.Fatalf("%q became %q, %v", s, got, err)
+			}
+		}
+	}
+}
+
 // each replaces every byte that is not UTF-8, one by one.
 func each(s string) string { return string([]rune(s)) }
 

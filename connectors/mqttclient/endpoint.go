@@ -29,6 +29,9 @@
 // A session's order is kept for each of its subscribers. Who leaves with messages unproved gives them back, and they go to those
 // who have none that came later; the others are told to come back (503), and get everything in order.
 //
+// Pages (http-get, auto) are sessions too, one after the other, of clients that have an identifier; page.go tells how their cursors
+// prove receipt.
+//
 // At-least-once: a message is acknowledged when the client has proved receipt, in the order of receipt. Unproven are at
 // most receiveMaximum messages and a share of Limits.RingBytes; beyond that a slow client holds the broker up, which queues
 // as its own configuration says (Mosquitto: max_queued_messages, 1000 by default, then it drops; raise it).

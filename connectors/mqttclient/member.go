@@ -18,6 +18,7 @@ type member struct {
 	left sync.Once
 
 	// The following are guarded by session.mu.
+	page   *page                  // nil: a stream
 	taken  queue[message.Message] // not yet proved, in the order of polling
 	polled int64                  // the number behind the last that was handed out
 	gone   bool
@@ -65,6 +66,9 @@ func (m *member) Poll(most int) ([]message.Message, error) {
 		m.notice = 0
 		return []message.Message{message.ConnectionNotice(n > 0)}, nil
 	}
+	if m.page != nil {
+		return m.page.poll(m, most)
+	}
 	var view []message.Message
 	switch {
 	case s.first:
@@ -80,6 +84,13 @@ func (m *member) Poll(most int) ([]message.Message, error) {
 		}
 		return nil, nil
 	}
+	m.hand(view)
+	return view, nil
+}
+
+// hand notes what is handed out. The caller holds session.mu.
+func (m *member) hand(view []message.Message) {
+	s := m.s
 	s.e.stats.delivered.Add(int64(len(view)))
 	m.polled = view[len(view)-1].Offset + 1
 	if !s.first {
@@ -89,7 +100,6 @@ func (m *member) Poll(most int) ([]message.Message, error) {
 			m.taken.push(view[i])
 		}
 	}
-	return view, nil
 }
 
 // DeliveredThrough implements connectors.Subscription.
@@ -104,6 +114,10 @@ func (m *member) DeliveredThrough(to *message.Message) {
 		}
 	}
 	if n == 0 || m.gone {
+		return
+	}
+	if m.page != nil {
+		m.page.delivered(m, n)
 		return
 	}
 	for range n {
@@ -139,8 +153,15 @@ func (s *session) proved() {
 	}
 }
 
-// AppendCursor implements connectors.Subscription: MQTT has no positions.
-func (m *member) AppendCursor(dst []byte) []byte { return dst }
+// AppendCursor implements connectors.Subscription: MQTT has no positions, but a page may be named.
+func (m *member) AppendCursor(dst []byte) []byte {
+	if m.page == nil {
+		return dst
+	}
+	m.s.mu.Lock()
+	defer m.s.mu.Unlock()
+	return m.page.appendCursor(dst)
+}
 
 // Close implements connectors.Subscription. The last member's takes the session's connection down, once the broker has all
 // answers.
@@ -149,6 +170,9 @@ func (m *member) Close(ctx context.Context) {
 		m.quit()
 		m.s.e.stats.subscribers.Add(-1)
 		m.s.ss.leave(ctx, m.s)
+		if m.page != nil {
+			m.page.release()
+		}
 	})
 }
 
@@ -185,6 +209,9 @@ func (m *member) part(back []message.Message) []message.Message {
 		if sl := m.s.win.at(m.taken.front().Offset); sl != nil && !sl.acked {
 			back = append(back, *m.taken.front())
 		}
+	}
+	if m.page != nil {
+		back = m.page.end(m.s, back)
 	}
 	return back
 }

@@ -18,8 +18,12 @@ import (
 // nothing that was handed out is ever sent again, over this connection or another, to this worker or another; and what was
 // not handed out, however often it was sent, may be.
 
-// fence are messages whose answers went out before a PINGREQ; none: it keeps the connection alive.
-type fence struct{ views [][]message.Message }
+// fence is what awaits a PINGRESP: messages whose answers went out before the PINGREQ, and pages that want to know whether
+// there is more; neither: it keeps the connection alive.
+type fence struct {
+	views [][]message.Message
+	pages []*member
+}
 
 // write writes answers and pings until ctx ends, then says goodbye, which ends whoever reads.
 func (s *session) write(ctx context.Context, l *link) error {
@@ -103,8 +107,9 @@ func (s *session) collect(buf []byte, ping bool) []byte {
 	if s.first && s.demand > 0 && s.ready.n > 0 {
 		return s.clear(buf)
 	}
-	if ping {
-		s.fences.push(fence{})
+	if ping || len(s.asking) > 0 {
+		s.fences.push(fence{pages: s.asking})
+		s.asking = nil
 		buf = append(buf, packets.PINGREQ<<4, 0)
 	}
 	return buf
@@ -141,8 +146,11 @@ func (s *session) passFence() {
 	if s.fences.len() == 0 {
 		return
 	}
-	views := s.fences.front().views
+	views, pages := s.fences.front().views, s.fences.front().pages
 	s.fences.pop()
+	for _, m := range pages {
+		m.page.answered(m)
+	}
 	for _, view := range views {
 		s.fenced -= len(view)
 		for i := range view {

@@ -51,6 +51,10 @@ type session struct {
 	last    *member          // at-least-once: whom something was handed last
 	several bool             // at-least-once: others were handed something too, over this connection or one before
 	doubted int              // at-most-once: answered over a connection that broke before the broker had certainly read it
+	links   int              // how many connections there were
+	asking  []*member        // pages that want to know whether the broker has more
+	lent    int              // bytes, among held, that pages have taken
+	lentN   int              // and messages, among those in win
 }
 
 // receipt is a message that the broker awaits an answer to.
@@ -222,6 +226,7 @@ func (s *session) up(present, again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.linked = true
+	s.links++
 	if !again {
 		return
 	}
@@ -318,6 +323,9 @@ func (s *session) join(ctx context.Context, m *member) error {
 		}
 		if s.linked && (s.have >= 0 || s.ready.n > 0) {
 			s.members[m] = struct{}{}
+			if m.page != nil {
+				m.page.link = s.links
+			}
 			return nil
 		}
 		changed := s.changed

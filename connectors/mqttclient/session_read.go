@@ -51,7 +51,7 @@ func (s *session) read(ctx context.Context, l *link) error {
 func (s *session) awaitRoom(ctx context.Context) error {
 	for {
 		s.mu.Lock()
-		full := s.fenced == 0 && (s.held >= max(s.e.limits.RingBytes/sessionShare, leastHeld) || s.win.len() >= mostHeld)
+		full := s.fenced == 0 && (s.held-s.lent >= max(s.e.limits.RingBytes/sessionShare, leastHeld) || s.win.len()-s.lentN >= mostHeld)
 		s.mu.Unlock()
 		if !full {
 			return nil

@@ -16,7 +16,8 @@ import (
 
 // sessions are an endpoint's sessions at the broker, by client id.
 type sessions struct {
-	e *Endpoint
+	e     *Endpoint
+	turns supervise.Turns // of pages: each gets what the one before does not prove
 
 	mu    sync.Mutex // guards the following, and session.refs and session.closing
 	all   map[string]*session
@@ -96,19 +97,35 @@ func shared(group, filter string) string {
 
 var shareEscape = strings.NewReplacer("%", "%25", "/", "%2F", "+", "%2B", "#", "%23")
 
-// subscribe makes a member of the session that a describes.
-func (ss *sessions) subscribe(ctx context.Context, a ask, wake func()) (*member, error) {
-	s, err := ss.enter(ctx, a)
-	if err != nil {
-		return nil, err
+// subscribe makes a member of the session that a describes. p nil: it is no page.
+func (ss *sessions) subscribe(ctx context.Context, a ask, p *page, wake func()) (*member, error) {
+	if p != nil {
+		release, err := ss.turns.Take(ctx, a.clientID, joinTimeout)
+		if err != nil {
+			return nil, err
+		}
+		p.release = release
 	}
-	m := &member{s: s, wake: wake}
-	if err := s.join(ctx, m); err != nil {
-		ss.leave(ctx, s)
+	m := &member{page: p, wake: wake}
+	if err := ss.enlist(ctx, a, m); err != nil {
+		if p != nil {
+			p.release()
+		}
 		return nil, err
 	}
 	ss.e.stats.subscribers.Add(1)
 	return m, nil
+}
+
+// enlist makes m a member of the session that a describes.
+func (ss *sessions) enlist(ctx context.Context, a ask, m *member) (err error) {
+	if m.s, err = ss.enter(ctx, a); err != nil {
+		return err
+	}
+	if err = m.s.join(ctx, m); err != nil {
+		ss.leave(ctx, m.s)
+	}
+	return err
 }
 
 // enter returns the session, counted as used, and starts it where there is none. One that is about to end is waited for,

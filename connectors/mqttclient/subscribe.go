@@ -31,7 +31,11 @@ func (e *Endpoint) Subscribe(ctx context.Context, x *exchange.Exchange, o connec
 	case x.QoS == qos.Auto && !x.ClientSupplied:
 		s, err = opened(e.feeds.subscribe(ctx, filter, e.set.consumeQoS, wake))
 	default:
-		s, err = opened(e.sessions.subscribe(ctx, e.sessions.asked(x, &o, filter), wake))
+		var p *page
+		if isPage(x, &o) {
+			p = newPage(o.Cursor)
+		}
+		s, err = opened(e.sessions.subscribe(ctx, e.sessions.asked(x, &o, filter), p, wake))
 	}
 	if err != nil {
 		return nil, subscribeFailure(err)
@@ -62,7 +66,7 @@ func (e *Endpoint) filterOf(x *exchange.Exchange, o *connectors.SubscribeOptions
 	if problem := filterProblem(filter); problem != "" {
 		return "", misconfigured(fmt.Sprintf("%q %s", filter, problem))
 	}
-	if o.Cursor != "" && o.Cursor != "latest" {
+	if _, named := parsePage(o.Cursor); o.Cursor != "" && o.Cursor != "latest" && (!named || !isPage(x, o)) {
 		return "", noPositions("cannot resume at a position; leave the cursor out, or use latest")
 	}
 	if o.Until != "" {

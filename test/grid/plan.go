@@ -2,7 +2,6 @@ package grid
 
 import (
 	"slices"
-	"strings"
 )
 
 // Group is the cells that are under one fault.
@@ -34,7 +33,7 @@ func Short(cells []Cell) []Group {
 	for _, c := range cells {
 		best := -1
 		for i := range out {
-			if out[i].Fault.Applies(c) && !stalls(out[i].Fault, c) && (best < 0 || load[i] < load[best]) {
+			if out[i].Fault.Applies(c) && (best < 0 || load[i] < load[best]) {
 				best = i
 			}
 		}
@@ -47,16 +46,8 @@ func Short(cells []Cell) []Group {
 	return out
 }
 
-// stalls tells of runs that are known not to end: a client that reads pages slowly from MQTT waits in vain for the last.
-func stalls(f Fault, c Cell) bool {
-	return f.Name == "slow-client" && c.Entrypoint == "http-get" && strings.HasPrefix(c.Endpoint, "mqtt")
-}
-
 // unkept are the promises that are known to be broken, by the names of the cell and the fault.
-var unkept = map[string]string{
-	"http-get mqtt auto subscribe kill-worker":        "a page that dies with its worker is lost, and nothing tells of the gap",
-	"http-get kafka at-most-once subscribe rebalance": "two clients of one identifier that ask for pages at two workers at once may get the same",
-}
+var unkept = map[string]string{}
 
 // Unkept says what is known to be broken where a cell meets a fault; empty: nothing. The short grid leaves these out, the
 // full one runs them, and the page names them.

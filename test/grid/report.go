@@ -72,9 +72,6 @@ func appendResult(dst []byte, c Cell, f Fault, r *Result) []byte {
 		if why := Unkept(f, c); why != "" {
 			return fmt.Appendf(dst, "| | | | | | | | **known to be broken**: %s | |\n", why)
 		}
-		if stalls(f, c) {
-			return append(dst, "| | | | | | | | **known not to end**: the last messages do not come | |\n"...)
-		}
 		return append(dst, "| | | | | | | | not run yet | |\n"...)
 	case c.Direction == Publish && c.Endpoint == "mock": // it keeps nothing, so there is nothing to count
 		dst = fmt.Appendf(dst, "| %d | – | – | – | – | – | – ", r.Produced)

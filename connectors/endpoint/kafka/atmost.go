@@ -186,7 +186,10 @@ func (r *reservations) due(last bool) []commitment {
 	for _, l := range r.c.lanes {
 		switch {
 		case l == nil:
-		case r.pages && last: // an outsider may not go back: another page may have gone on
+		case r.pages && last: // refused where another page has gone on (fence.go)
+			if l.saved.next != l.handed {
+				out = append(out, commitment{l, spot{next: l.handed}})
+			}
 		case last && (l.leaving || r.c.closed):
 			if at := r.leaves(l, told); l.saved != at {
 				out = append(out, commitment{l, at})

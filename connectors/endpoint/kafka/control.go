@@ -33,7 +33,7 @@ func (c *control) admin() (*kadm.Client, error) {
 		return nil, supervise.ErrEnded
 	}
 	if c.client == nil {
-		cl, err := kgo.NewClient(c.e.clientOptions("control")...)
+		cl, err := kgo.NewClient(append(c.e.clientOptions("control"), kgo.MaxVersions(fencedVersions()))...)
 		if err != nil {
 			return nil, err
 		}
@@ -183,10 +183,13 @@ func (c *control) committed(ctx context.Context, group string, topics []string) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, controlTimeout)
 	defer cancel()
+	ctx = kadm.RequireStable(ctx) // what a fence has saved, and its coordinator has not told the group's yet
 	var found kadm.OffsetResponses
-	err = patiently(ctx, func() (err error) {
-		found, err = admin.FetchOffsets(ctx, group)
-		return err
+	err = patiently(ctx, func() error {
+		return soon(ctx, func() (err error) {
+			found, err = admin.FetchOffsets(ctx, group)
+			return err
+		})
 	})
 	if errors.Is(err, kerr.GroupIDNotFound) { // never used
 		return nil, nil
@@ -206,6 +209,32 @@ func (c *control) committed(ctx context.Context, group string, topics []string) 
 		}
 	}
 	return out, nil
+}
+
+// empty fails where a group has members.
+func (c *control) empty(ctx context.Context, group string) error {
+	admin, err := c.admin()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, controlTimeout)
+	defer cancel()
+	var found kadm.DescribedGroups
+	err = patiently(ctx, func() (err error) {
+		if found, err = admin.DescribeGroups(ctx, group); err == nil {
+			err = found[group].Err
+		}
+		return err
+	})
+	switch {
+	case errors.Is(err, kerr.GroupIDNotFound): // never used
+		return nil
+	case err != nil:
+		return fmt.Errorf("look up the members of group %s: %w", group, err)
+	case len(found[group].Members) > 0:
+		return kerr.UnknownMemberID
+	}
+	return nil
 }
 
 // commit saves a group's positions.

@@ -40,6 +40,8 @@ func TestReal_MembersShareAtMostOnce(t *testing.T) {
 func TestReal_Takeover(t *testing.T)         { testTakeover(t, realSite(t, kafka.Get(t), 2)) }
 func TestReal_PageLeastOnce(t *testing.T)    { testPages(t, realSite(t, kafka.Get(t), 3), false) }
 func TestReal_PageMostOnce(t *testing.T)     { testPages(t, realSite(t, kafka.Get(t), 3), true) }
+func TestReal_PagesAtOnce(t *testing.T)      { testPagesAtOnce(t, realSite(t, kafka.Get(t), 3)) }
+func TestReal_PageBeforeStream(t *testing.T) { testPageBeforeStream(t, realSite(t, kafka.Get(t), 2)) }
 func TestReal_PageBesideStream(t *testing.T) { testPageBesideStream(t, realSite(t, kafka.Get(t), 2)) }
 
 func TestReal_ReservedUnheardOf(t *testing.T) { testReservedUnheard(t, realSite(t, kafka.Get(t), 1)) }
@@ -204,6 +206,16 @@ func TestReal_CountedRetention(t *testing.T) {
 
 func TestReal_Until(t *testing.T)       { testUntil(t, realSite(t, kafka.Get(t), 3)) }
 func TestReal_UntilMarker(t *testing.T) { testUntilMarker(t, realSite(t, kafka.Get(t), 1)) }
+
+func TestReal_UntilCompacted(t *testing.T) {
+	k := brokers.StartKafka(t, brokers.KafkaConfig{Properties: map[string]string{"log.cleaner.backoff.ms": "50"}})
+	topic := "compacted"
+	err := k.CreateTopicWith(t.Context(), topic, 1, map[string]string{"cleanup.policy": "compact", "segment.ms": "50", "min.cleanable.dirty.ratio": "0.01"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	testUntilCompacted(t, newSite(t, k.Addrs(), topic, 1), func() {}) // the broker does, as time goes by
+}
 
 // realField is a field whose prefix no other test has.
 func realField(t *testing.T) *field {

@@ -386,10 +386,17 @@ func testPages(t *testing.T, s *site, once bool) {
 		late.sub.Close(t.Context())
 	}
 	var got []message.Message
+	if once { // what a page has reserved and not handed out is the next page's
+		few := b.mustOpen(who("pager"), connectors.SubscribeOptions{Page: true, Limit: 10})
+		few.reserve(10, 5)
+		got = few.take(4)
+		few.sub.Close(t.Context())
+	}
 	at := ""
-	for range 5 {
+	for len(got) < 50 {
+		n := min(50-len(got), 10)
 		c := b.mustOpen(who("pager"), connectors.SubscribeOptions{Page: true, Limit: 10, Cursor: at})
-		got = append(got, c.take(10)...)
+		got = append(got, c.take(n)...)
 		at = string(c.sub.AppendCursor(nil))
 		c.sub.Close(t.Context())
 	}
@@ -407,6 +414,71 @@ func testPages(t *testing.T, s *site, once bool) {
 	}
 }
 
+// reserve has a page reserve messages, so many of them at least, and hand out none.
+func (c *client) reserve(most, least int) {
+	c.t.Helper()
+	counted := c.sub.(*counted)
+	r := counted.ledger.(*reservations)
+	reserved := func() bool {
+		counted.mu.Lock()
+		defer counted.mu.Unlock()
+		if len(r.flight) == 0 {
+			r.reserve(most)
+		}
+		return r.flight.len()+r.ready.len() >= least
+	}
+	for deadline := time.After(20 * time.Second); !reserved(); {
+		select {
+		case <-c.wake:
+		case <-deadline:
+			c.t.Fatal("nothing to reserve")
+		}
+	}
+}
+
+// testPagesAtOnce asks two workers for pages of one client at once: what both have read, one hands out.
+func testPagesAtOnce(t *testing.T, s *site) {
+	s.produce(40)
+	page := connectors.SubscribeOptions{Page: true, Limit: 10}
+	former, latter := s.worker("", connectors.Limits{}).mustOpen(mostOnce("pager"), page), s.worker("", connectors.Limits{}).mustOpen(mostOnce("pager"), page)
+	got := latter.take(10)
+	if err := former.failure(); err.Status != statusTaken || err.Key != message.KeyClientActive {
+		t.Fatal(err)
+	}
+	former.sub.Close(t.Context())
+	again := s.worker("", connectors.Limits{}).mustOpen(mostOnce("pager"), page)
+	got = append(got, again.take(10)...)
+	// The one before has been handed all that it asked for, so that there is nothing to refuse it.
+	if view, err := latter.sub.Poll(10); len(view) > 0 || err != nil {
+		t.Fatalf("%d more, %v", len(view), err)
+	}
+	latter.sub.Close(t.Context())
+	again.sub.Close(t.Context())
+	got = append(got, s.worker("", connectors.Limits{}).mustOpen(mostOnce("pager"), connectors.SubscribeOptions{Page: true, Limit: 20}).take(20)...)
+	if got := sorted(got); !slices.Equal(got, numbers(0, 40)) {
+		t.Fatalf("got %v", got)
+	}
+}
+
+// failure polls until the subscription fails.
+func (c *client) failure() *message.Failure {
+	c.t.Helper()
+	for deadline := time.After(20 * time.Second); ; {
+		view, err := c.sub.Poll(1)
+		switch {
+		case err != nil:
+			return failureOf(c.t, err)
+		case len(view) > 0:
+			c.t.Fatalf("got %q", view[0].Content)
+		}
+		select {
+		case <-c.wake:
+		case <-deadline:
+			c.t.Fatal("it does not fail")
+		}
+	}
+}
+
 func testPageBesideStream(t *testing.T, s *site) {
 	b := s.worker("", connectors.Limits{})
 	s.produce(4)
@@ -421,6 +493,17 @@ func testPageBesideStream(t *testing.T, s *site) {
 	}
 	stream.sub.Close(t.Context())
 	b.mustOpen(leastOnce("both"), connectors.SubscribeOptions{Page: true, Limit: 1, Cursor: "earliest"}).take(1)
+}
+
+// testPageBeforeStream has a stream join while a page is under way: the page saves nothing beside the group's members.
+func testPageBeforeStream(t *testing.T, s *site) {
+	s.produce(4)
+	page := s.worker("", connectors.Limits{}).mustOpen(mostOnce("both"), connectors.SubscribeOptions{Page: true, Limit: 4})
+	stream := s.worker("", connectors.Limits{}).mustOpen(mostOnce("both"), connectors.SubscribeOptions{})
+	stream.mustTake(4, 0)
+	if f := page.failure(); f.Status != statusTaken || f.Key != message.KeyClientActive {
+		t.Fatal(f)
+	}
 }
 
 // TestProofs_CountForTheOlderDelivery has a partition leave and come back unproved: a proof of its message is of the first
@@ -492,3 +575,5 @@ func TestCounted_Takeover(t *testing.T)                { testTakeover(t, fakeSit
 func TestPage_LeastOnce(t *testing.T)                  { testPages(t, fakeSite(t, 3), false) }
 func TestPage_MostOnce(t *testing.T)                   { testPages(t, fakeSite(t, 3), true) }
 func TestPage_BesideStreamIsRefused(t *testing.T)      { testPageBesideStream(t, fakeSite(t, 2)) }
+func TestPage_AtOnce(t *testing.T)                     { testPagesAtOnce(t, fakeSite(t, 3)) }
+func TestPage_BeforeStreamIsRefused(t *testing.T)      { testPageBeforeStream(t, fakeSite(t, 2)) }

@@ -19,7 +19,7 @@ type feeds struct {
 	control control
 	slots   chan struct{} // one per catch-up reader that runs
 	counted registry
-	turns   turns
+	turns   supervise.Turns
 
 	mu    sync.Mutex // guards the following
 	all   map[string]*feed
@@ -36,7 +36,7 @@ type feed struct {
 	control *control
 	slots   chan struct{}
 	counted *registry
-	turns   *turns
+	turns   *supervise.Turns
 	reading
 
 	matches atomic.Pointer[matches] // nil: none yet, or no pattern

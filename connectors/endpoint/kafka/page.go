@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -16,8 +15,9 @@ import (
 
 // A page is one request's look at a group's partitions, all of them (http-get). It does not join the group, since that takes
 // seconds on most clusters; it saves as an outsider (generation -1), which the broker allows while the group has no members.
-// Such a save is not fenced: at-most-once therefore needs a client that asks for one page after the other. Pages of one
-// group take turns on a worker, and a page does not give back what it reserved and did not hand out.
+// At-most-once has it save behind a fence, so that of two pages of one group at two workers, one alone hands out what both have
+// read; the other fails (fence.go). Pages of one group take turns on a worker. What a page reserved and did not hand out,
+// it gives back, unless another has begun by then.
 
 // saveMargin is how long before its end a page begins no reservation any more, at most: one that is saved after the end is
 // of messages that nobody gets.
@@ -32,15 +32,21 @@ func (s *subscription) startPage(ctx context.Context, level qos.Level, deadline 
 		p.pages = true
 	}
 	if r, ok := c.ledger.(*reservations); ok {
+		book := &fencedBook{}
+		c.book = book
 		r.pages, r.left = true, cmp.Or(s.limit, math.MaxInt)
 		if !deadline.IsZero() {
 			r.last = deadline.Add(-min(saveMargin, time.Until(deadline)/4))
 		}
-		release, err := s.r.f.turns.take(ctx, w.group)
+		release, err := s.r.f.turns.Take(ctx, w.group, controlTimeout)
 		if err != nil {
 			return nil, err
 		}
 		c.release = release
+		if book.fence, err = s.r.f.control.fence(ctx, w.group); err != nil {
+			release()
+			return nil, err
+		}
 	}
 	if err := c.startPage(ctx, w); err != nil {
 		if c.release != nil {
@@ -72,14 +78,10 @@ func (c *counted) startPage(ctx context.Context, w wanted) error {
 		return err
 	}
 	// The cursor proves what lies before it, and a client that begins comes back to here; nothing else is saved by a page
-	// under at-least-once. It is saved even where the group has it: the answer tells whether the group has members.
-	c.mu.Lock()
-	for _, l := range c.lanes {
-		if l != nil {
-			l.saved = spot{next: -1}
-		}
+	// under at-least-once.
+	if err := c.book.(pageBook).alone(ctx); err != nil {
+		return pageFailure(err)
 	}
-	c.mu.Unlock()
 	if err := c.saveNow(ctx, false); err != nil {
 		return pageFailure(err)
 	}
@@ -95,7 +97,7 @@ func pageFailure(err error) *message.Failure {
 	return subscribeFailure(err)
 }
 
-// outsider is the book of a page.
+// outsider is the book of a page at least once.
 type outsider struct{ c *counted }
 
 func (o *outsider) save(ctx context.Context, current func() []commitment) ([]commitment, error) {
@@ -112,54 +114,47 @@ func (o *outsider) save(ctx context.Context, current func() []commitment) ([]com
 	return due, nil
 }
 
+// alone has everything saved, also where the group has it: the answer tells whether the group has members.
+func (o *outsider) alone(context.Context) error {
+	o.c.mu.Lock()
+	defer o.c.mu.Unlock()
+	for _, l := range o.c.lanes {
+		if l != nil {
+			l.saved = spot{next: -1}
+		}
+	}
+	return nil
+}
+
 func (o *outsider) run(context.Context) {}
 func (o *outsider) end()                {}
 
-// turns lets one page of a group at a time go on.
-type turns struct {
-	mu  sync.Mutex // guards the following
-	all map[string]*turn
+// fencedBook is the book of a page at most once.
+type fencedBook struct{ fence *fence }
+
+func (b *fencedBook) save(ctx context.Context, current func() []commitment) ([]commitment, error) {
+	due := current()
+	if len(due) == 0 {
+		return nil, nil
+	}
+	if err := b.fence.save(ctx, due); err != nil {
+		return nil, err
+	}
+	return due, nil
 }
 
-type turn struct {
-	busy    chan struct{} // holds one value while somebody has the turn
-	waiting int           // who has it or waits for it; guarded by turns.mu
+func (b *fencedBook) alone(ctx context.Context) error { return b.fence.c.empty(ctx, b.fence.group) }
+func (b *fencedBook) run(context.Context)             {}
+func (b *fencedBook) end()                            {}
+
+// pageBook is the book of a page.
+type pageBook interface {
+	book
+	// alone fails, or has the next save fail, where the group has members.
+	alone(ctx context.Context) error
 }
 
-// take waits for the group's turn, at most controlTimeout.
-func (t *turns) take(ctx context.Context, group string) (release func(), err error) {
-	t.mu.Lock()
-	if t.all == nil {
-		t.all = map[string]*turn{}
-	}
-	mine := t.all[group]
-	if mine == nil {
-		mine = &turn{busy: make(chan struct{}, 1)}
-		t.all[group] = mine
-	}
-	mine.waiting++
-	t.mu.Unlock()
-	wait := time.NewTimer(controlTimeout)
-	defer wait.Stop()
-	select {
-	case mine.busy <- struct{}{}:
-		return sync.OnceFunc(func() { <-mine.busy; t.leave(group, mine) }), nil
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-	case <-wait.C:
-		err = &message.Failure{Status: statusTaken, Key: message.KeyClientActive,
-			Message: "Another request with the same client identifier is under way; ask for one page after the other"}
-	}
-	t.leave(group, mine)
-	return nil, err
-}
-
-func (t *turns) leave(group string, mine *turn) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if mine.waiting--; mine.waiting == 0 {
-		delete(t.all, group)
-	}
-}
-
-var _ book = (*outsider)(nil)
+var (
+	_ pageBook = (*outsider)(nil)
+	_ pageBook = (*fencedBook)(nil)
+)

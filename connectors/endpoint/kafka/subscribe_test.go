@@ -29,7 +29,7 @@ func (b *bed) admin() *kadm.Client {
 	return kadm.NewClient(cl)
 }
 
-func failureOf(t *testing.T, err error) *message.Failure {
+func failureOf(t testing.TB, err error) *message.Failure {
 	t.Helper()
 	var f *message.Failure
 	if !errors.As(err, &f) {

@@ -1,12 +1,16 @@
 package kafka
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/sluice-gateway/sluice/connectors"
@@ -111,6 +115,87 @@ func testUntilMarker(t *testing.T, s *site) {
 	if got := b.mustOpen(auto(), connectors.SubscribeOptions{Cursor: "earliest", Until: "@" + hour}).rest(); len(got) != 2 {
 		t.Fatalf("got %v", got)
 	}
+}
+
+// testUntilCompacted ends in front of a message that compaction took away, with all before it. The position gets there none the
+// less: a message that is taken away has a later one of its key, and what is written last stays (Kafka never cleans the active
+// segment), so that something beyond the end is read.
+func testUntilCompacted(t *testing.T, s *site, compact func()) {
+	const last = 5
+	write := func(key, text string) { // each a batch
+		t.Helper()
+		r := &kgo.Record{Topic: s.topic, Key: []byte(key), Value: []byte(text)}
+		if err := s.cl.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("another", "0") // which keeps the log's start where it is
+	for i := range last {
+		write("key", fmt.Sprint(i+1))
+	}
+	for s.second() <= last {
+		write("key", "beyond")
+		compact()
+	}
+	b := s.worker("", connectors.Limits{})
+	until := func(offset int64) connectors.SubscribeOptions {
+		return connectors.SubscribeOptions{Cursor: "earliest", Until: fmt.Sprintf("%s@0#%d", s.topic, offset)}
+	}
+	for _, who := range []*exchange.Exchange{auto(), leastOnce("looks-back")} {
+		if got := b.mustOpen(who, until(last)).rest(); !slices.Equal(got, []string{"0"}) {
+			t.Errorf("got %v", got)
+		}
+		from := connectors.SubscribeOptions{Cursor: s.topic + "@0#1", Until: until(last).Until}
+		if got := b.mustOpen(who, from).rest(); got != nil {
+			t.Errorf("from within: got %v", got)
+		}
+		hour := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+		all := b.mustOpen(who, connectors.SubscribeOptions{Cursor: "earliest", Until: "@" + hour}).rest()
+		if len(all) < 2 || all[len(all)-1] != "beyond" {
+			t.Errorf("to the end: got %v", all)
+		}
+	}
+}
+
+// second is the offset of the first message of partition 0 but that at 0.
+func (s *site) second() int64 {
+	s.t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(s.seeds...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{s.topic: {0: kgo.NewOffset().At(1)}}))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		fetches := cl.PollFetches(ctx)
+		if err := fetches.Err0(); err != nil {
+			s.t.Fatal(err)
+		}
+		if all := fetches.Records(); len(all) > 0 {
+			return all[0].Offset
+		}
+	}
+}
+
+func TestUntil_Compacted(t *testing.T) {
+	c := compactedCluster(t)
+	testUntilCompacted(t, newSite(t, c.ListenAddrs(), "orders", 1), c.Compact)
+}
+
+func compactedCluster(t *testing.T) *kfake.Cluster {
+	t.Helper()
+	c := cluster(t, 1)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	policy := "compact"
+	if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 1, 1, map[string]*string{"cleanup.policy": &policy}, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 func TestUntil(t *testing.T)                       { testUntil(t, fakeSite(t, 3)) }

@@ -8,7 +8,8 @@
 //
 // What a level asks of it (DESIGN section 5): under auto a page counts as delivered once it is made. Under at-least-once it
 // does when the next request gives its cursor, which the endpoint sees; until then the same page comes again. Under
-// at-most-once the endpoint has saved what it hands over, all of which is in the page.
+// at-most-once the endpoint has saved what it hands over, all of which is in the page. An endpoint without positions may keep a page
+// back under auto, as at-least-once does, where the client gives cursors (mqttclient).
 //
 // A client that leaves while its page is filled is noticed when the page is written: fasthttp reads nothing meanwhile.
 package httpget
