@@ -27,6 +27,7 @@ import (
 	"github.com/sluice-gateway/sluice/dataplane/reactor"
 	"github.com/sluice-gateway/sluice/dataplane/server"
 	"github.com/sluice-gateway/sluice/policies"
+	"github.com/sluice-gateway/sluice/policies/callout"
 	"github.com/sluice-gateway/sluice/policies/resource"
 	"github.com/sluice-gateway/sluice/proto/sealed"
 )
@@ -51,9 +52,9 @@ type Config struct {
 	Tags              []string          // sharding tags
 	// Properties opens the encrypted properties of APIs; nil: there is no key.
 	Properties *sealed.Key
-	// Dial is how policies and resources connect outwards; nil: to any address.
-	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
-	Tenant string // which endpoints are for it (spec 1.6); empty: all
+	// CalloutAllow are addresses that policies and resources may call although callout.Guard refuses them.
+	CalloutAllow []netip.Prefix
+	Tenant       string // which endpoints are for it (spec 1.6); empty: all
 	// RatesRedis is the address of a Redis that counts rate limits, see rates.NewRedis; empty: the workers exchange counts.
 	RatesRedis string
 	// Push bounds push subscriptions. Its Instance is ID.
@@ -123,7 +124,7 @@ func New(cfg Config, deps Deps) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	apis := flow.Config{Entrypoints: deps.Entrypoints, Endpoints: deps.Endpoints, Policies: deps.Policies, Resources: deps.Resources, Dial: cfg.Dial, Properties: cfg.Properties, Limits: cfg.Limits,
+	apis := flow.Config{Entrypoints: deps.Entrypoints, Endpoints: deps.Endpoints, Policies: deps.Policies, Resources: deps.Resources, Dial: callout.Guard{Allow: cfg.CalloutAllow}.Dial, Properties: cfg.Properties, Limits: cfg.Limits,
 		Brokers: cfg.Brokers, WebhookAllow: cfg.WebhookAllow, Tags: cfg.Tags, Tenant: cfg.Tenant, Log: deps.Log, Meter: deps.Meter.Meter(scope), Counters: deps.Counters, Loop: loop}
 	cfg.Server.MaxBody, cfg.Server.WriteTimeout, cfg.Server.Grace = cfg.Limits.MaxBody, cfg.Limits.WriteTimeout, cfg.Limits.Drain
 	if err := w.count(&apis, cfg, deps); err != nil {

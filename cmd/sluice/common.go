@@ -100,6 +100,7 @@ type gateway struct {
 	push                    dispatch.Config
 	limits                  connectors.Limits
 	webhookAllow            []netip.Prefix
+	calloutAllow            []netip.Prefix
 	ratesRedis              string
 }
 
@@ -123,18 +124,21 @@ func (g *gateway) register(f *pflag.FlagSet) {
 	f.IntVar(&g.limits.CatchUpReaders, "catch-up-readers", d.CatchUpReaders, "readers for subscribers that are behind, per endpoint")
 	f.IntVar(&g.limits.CatchUpBytes, "catch-up-bytes", d.CatchUpBytes, "what one of them holds ahead")
 	f.DurationVar(&g.limits.CheckpointEvery, "checkpoint-every", d.CheckpointEvery, "how often delivered positions are saved under auto")
-	f.Func("webhook-allow-cidr", "addresses that webhooks may call although they are not public, e.g. 10.1.0.0/16; may be repeated", g.allow)
+	f.Func("webhook-allow-cidr", "addresses that webhooks may call although they are not public, e.g. 10.1.0.0/16; may be repeated", prefixes(&g.webhookAllow))
+	f.Func("callout-allow-cidr", "link-local, metadata and multicast addresses that policies may call all the same, e.g. 169.254.10.0/24; may be repeated", prefixes(&g.calloutAllow))
 	f.DurationVar(&g.limits.Drain, "drain-timeout", d.Drain, "how long an old revision may take to end")
 }
 
-// allow takes one --webhook-allow-cidr.
-func (g *gateway) allow(text string) error {
-	prefix, err := netip.ParsePrefix(text)
-	if err != nil {
-		return fmt.Errorf("%q is no range of addresses such as 10.1.0.0/16 or fd00:1::/64", text)
+// prefixes takes the ranges of addresses of a flag, one at a time.
+func prefixes(into *[]netip.Prefix) func(string) error {
+	return func(text string) error {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return fmt.Errorf("%q is no range of addresses such as 10.1.0.0/16 or fd00:1::/64", text)
+		}
+		*into = append(*into, prefix.Masked())
+		return nil
 	}
-	g.webhookAllow = append(g.webhookAllow, prefix.Masked())
-	return nil
 }
 
 // tls loads the gateway's certificate; nil: plain.

@@ -127,7 +127,7 @@ func (f *devFlags) controlPlane(ctx context.Context, log *slog.Logger, b *devBro
 }
 
 func (f *devFlags) worker(ctx context.Context, log *slog.Logger, b *devBrokers, node *controlnode.Node) (runners []run.Runner, addr string, err error) {
-	cfg := workernode.Config{Node: f.node, AdminToken: node.AdminToken, Tags: f.tags, Tenant: f.tenant, Push: f.push, Limits: f.limits, WebhookAllow: f.webhookAllow, Brokers: b.names,
+	cfg := workernode.Config{Node: f.node, AdminToken: node.AdminToken, Tags: f.tags, Tenant: f.tenant, Push: f.push, Limits: f.limits, WebhookAllow: f.webhookAllow, CalloutAllow: f.calloutAllow, Brokers: b.names,
 		Token: node.WorkerToken, InProcess: node.NATS, RatesRedis: f.ratesRedis, OTLPEndpoint: f.otlp, Log: log}
 	if cfg.Properties, err = f.propertiesKey(); err != nil {
 		return nil, "", err

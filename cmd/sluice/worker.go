@@ -61,7 +61,7 @@ func (f *workerFlags) run(ctx context.Context) error {
 		f.adminTokenFile = filepath.Join(f.dataDir, "admin-token")
 	}
 	cfg := workernode.Config{
-		Node: f.node, Tags: f.tags, Tenant: f.tenant, Push: f.push, Limits: f.limits, WebhookAllow: f.webhookAllow, Token: token, RatesRedis: f.ratesRedis, OTLPEndpoint: f.otlp, Log: log,
+		Node: f.node, Tags: f.tags, Tenant: f.tenant, Push: f.push, Limits: f.limits, WebhookAllow: f.webhookAllow, CalloutAllow: f.calloutAllow, Token: token, RatesRedis: f.ratesRedis, OTLPEndpoint: f.otlp, Log: log,
 	}
 	if cfg.NATS, err = f.nats.Worker(token); err != nil {
 		return err

@@ -23,9 +23,10 @@ const (
 type TrustStore struct {
 	// Type: NONE, PEM, PKCS12 or JKS. Default: PEM with Certificates, JKS with anything else, else NONE.
 	Type string `json:"type"`
-	// Location and Path are a file of the worker, where those are read. It is read again when it changes.
+	// Location is a file of the worker, where those are read. It is read again when it changes.
 	Location string `json:"location"`
-	Path     string `json:"path"`
+	// Path is another name of Location.
+	Path string `json:"path"`
 	// Content is the file in base64; PEM as it is, too.
 	Content string `json:"content"`
 	// Password of the store. Required for JKS.
@@ -36,22 +37,32 @@ type TrustStore struct {
 
 // KeyStore is like a TrustStore. In PEM, the key and the certificates may stand apart.
 type KeyStore struct {
-	Type     string `json:"type"`
+	// Type: NONE, PEM, PKCS12 or JKS. Default: PEM with a key, JKS with anything else, else NONE.
+	Type string `json:"type"`
+	// Location is a file of the worker, where those are read. It is read again when it changes.
 	Location string `json:"location"`
-	Path     string `json:"path"`
-	Content  string `json:"content"`
+	// Path is another name of Location.
+	Path string `json:"path"`
+	// Content is the file in base64; PEM as it is, too.
+	Content string `json:"content"`
+	// Password of the store. Required for JKS.
 	Password string `json:"password"`
 	// KeyPassword of the private key in a JKS file. Default: Password.
 	KeyPassword string `json:"keyPassword"`
 	// Alias of the private key in a JKS file. Required where there are several.
 	Alias string `json:"alias"`
-	// Key, KeyPath or KeyContent, and CertificateChain, CertPath or CertContent: PEM in two parts.
-	Key              string `json:"key"`
-	KeyPath          string `json:"keyPath"`
-	KeyContent       string `json:"keyContent"`
+	// Key is the private key in PEM, where it stands apart from the certificates.
+	Key string `json:"key"`
+	// KeyPath is a file with it.
+	KeyPath string `json:"keyPath"`
+	// KeyContent is another name of Key.
+	KeyContent string `json:"keyContent"`
+	// CertificateChain are the certificates in PEM, the key's first, where they stand apart from it.
 	CertificateChain string `json:"certificateChain"`
-	CertPath         string `json:"certPath"`
-	CertContent      string `json:"certContent"`
+	// CertPath is a file with them.
+	CertPath string `json:"certPath"`
+	// CertContent is another name of CertificateChain.
+	CertContent string `json:"certContent"`
 }
 
 // given is a setting that names a source.

@@ -19,6 +19,7 @@ import (
 	"github.com/sluice-gateway/sluice/dataplane/meter"
 	"github.com/sluice-gateway/sluice/dataplane/table"
 	"github.com/sluice-gateway/sluice/policies"
+	"github.com/sluice-gateway/sluice/policies/callout"
 	"github.com/sluice-gateway/sluice/policies/rates"
 	"github.com/sluice-gateway/sluice/policies/resource"
 	"github.com/sluice-gateway/sluice/proto/apidef"
@@ -60,7 +61,7 @@ type Config struct {
 	Endpoints   connectors.Endpoints
 	Policies    policies.Catalog // nil: no step can run
 	Resources   resource.Catalog // nil: APIs have none
-	// Dial is how policies and resources connect outwards; nil: to any address.
+	// Dial is how policies and resources connect outwards; nil: as the default callout.Guard lets them.
 	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	Limits connectors.Limits
 	Rates  rates.Counters // see policies.Env
@@ -126,7 +127,7 @@ func compile(cfg Config, d Deployment, checking bool) (*builder, error) {
 		return nil, fmt.Errorf("type %q: %w", d.API.Type, ErrNotServed)
 	}
 	if cfg.Dial == nil {
-		cfg.Dial = new(net.Dialer).DialContext
+		cfg.Dial = callout.Guard{}.Dial
 	}
 	b := &builder{checking: checking, built: map[string]*member{}, pools: map[int]*pool{}, cfg: cfg, def: d.API, log: cfg.Log.With("api", d.ID, "revision", d.Revision)}
 	b.api = &API{

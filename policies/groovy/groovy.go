@@ -20,15 +20,22 @@ import (
 type Config struct {
 	// Script is what would run.
 	Script string `json:"script"`
-	// The others are accepted, so that the one error is the one that counts.
-	ReadContent             bool   `json:"readContent"`
-	OverrideContent         bool   `json:"overrideContent"`
-	StrictExecutionTimeout  bool   `json:"strictExecutionTimeout"`
-	OnRequestScript         string `json:"onRequestScript"`
-	OnResponseScript        string `json:"onResponseScript"`
-	OnRequestContentScript  string `json:"onRequestContentScript"`
+	// ReadContent is accepted, as all that follow are, so that the one error is the one that counts.
+	ReadContent bool `json:"readContent"`
+	// OverrideContent has no effect.
+	OverrideContent bool `json:"overrideContent"`
+	// StrictExecutionTimeout has no effect.
+	StrictExecutionTimeout bool `json:"strictExecutionTimeout"`
+	// OnRequestScript would run in the request phase.
+	OnRequestScript string `json:"onRequestScript"`
+	// OnResponseScript would run in the response phase.
+	OnResponseScript string `json:"onResponseScript"`
+	// OnRequestContentScript would run on the request's content.
+	OnRequestContentScript string `json:"onRequestContentScript"`
+	// OnResponseContentScript would run on the response's content.
 	OnResponseContentScript string `json:"onResponseContentScript"`
-	Scope                   string `json:"scope"`
+	// Scope has no effect.
+	Scope string `json:"scope"`
 }
 
 // Type is the catalog entry.

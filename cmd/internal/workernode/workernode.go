@@ -48,6 +48,8 @@ type Config struct {
 	Properties *sealed.Key
 	// WebhookAllow: see connectors.Env.
 	WebhookAllow []netip.Prefix
+	// CalloutAllow: see dataplane.Config.
+	CalloutAllow []netip.Prefix
 
 	// How it reaches the control plane: the token says whose definitions to trust, NATS where they come from.
 	Token     join.Token
@@ -74,7 +76,7 @@ func New(ctx context.Context, cfg Config) ([]run.Runner, error) {
 	serverConfig.TLS = cfg.GatewayTLS
 	worker, err := dataplane.New(dataplane.Config{
 		ID: cfg.Node, Name: "sluice worker", Version: version.String(), AdminToken: cfg.AdminToken,
-		Server: serverConfig, Limits: limits, Brokers: cfg.Brokers, WebhookAllow: cfg.WebhookAllow, Properties: cfg.Properties, Tags: cfg.Tags, Tenant: cfg.Tenant, Push: cfg.Push, RatesRedis: cfg.RatesRedis,
+		Server: serverConfig, Limits: limits, Brokers: cfg.Brokers, WebhookAllow: cfg.WebhookAllow, CalloutAllow: cfg.CalloutAllow, Properties: cfg.Properties, Tags: cfg.Tags, Tenant: cfg.Tenant, Push: cfg.Push, RatesRedis: cfg.RatesRedis,
 	}, dataplane.Deps{
 		Entrypoints: builtin.Entrypoints, Endpoints: builtin.Endpoints, Policies: policies.Policies, Resources: policies.Resources,
 		Gateway: []net.Listener{cfg.Gateway}, Admin: cfg.Admin, Log: cfg.Log,
