@@ -20,6 +20,7 @@ import (
 	"github.com/sluice-gateway/sluice/controlplane/rest"
 	"github.com/sluice-gateway/sluice/controlplane/store"
 	"github.com/sluice-gateway/sluice/proto/apidef"
+	"github.com/sluice-gateway/sluice/proto/management"
 )
 
 // Config is what a node is set to.
@@ -50,6 +51,8 @@ type Deps struct {
 	Deployable func(*apidef.API) apidef.Problems
 	// CheckSubscription: see rest.Deps.
 	CheckSubscription func(entrypoint string, cfg json.RawMessage) (apidef.Problems, bool)
+	// Try: see rest.Deps.
+	Try func(context.Context, *apidef.API, management.Trial) (*management.TrialReport, error)
 	// Probes are added to the health of the node, e.g. "nats".
 	Probes map[string]rest.Probe
 	Log    *slog.Logger
@@ -101,7 +104,7 @@ func (n *Node) assemble() error {
 	var err error
 	n.rest, err = rest.New(n.cfg.REST, rest.Deps{
 		Listener: n.deps.Management, Replica: n.proxy, Cluster: cluster{n.store, n.proxy}, Rollout: rollout,
-		Validate: n.deps.Validate, Deployable: n.deps.Deployable, CheckSubscription: n.deps.CheckSubscription, Log: n.deps.Log, Meter: n.deps.Meter,
+		Validate: n.deps.Validate, Deployable: n.deps.Deployable, CheckSubscription: n.deps.CheckSubscription, Try: n.deps.Try, Log: n.deps.Log, Meter: n.deps.Meter,
 	})
 	if err != nil {
 		return err //nolint:wrapcheck // it names the management API

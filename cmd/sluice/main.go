@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/internal/client"
 	"github.com/sluice-gateway/sluice/cmd/internal/run"
 	"github.com/sluice-gateway/sluice/connectors/builtin"
+	policies "github.com/sluice-gateway/sluice/policies/builtin"
 )
 
 func main() { os.Exit(execute()) }
@@ -24,6 +25,7 @@ func execute() int {
 		Long:  "Sluice serves V4 API definitions: POST becomes a Kafka message; event streams, WebSockets and pages bring messages out.",
 	}
 	root.AddCommand(newDev(), newControlPlane(), newWorker(), newBench())
-	root.AddCommand(client.Commands(catalog.Validation(builtin.Entrypoints, builtin.Endpoints))...)
+	root.AddCommand(client.Commands(catalog.Validation(builtin.Entrypoints, builtin.Endpoints),
+		catalog.Try(builtin.Entrypoints, builtin.Endpoints, policies.Policies, policies.Resources, nil))...)
 	return client.Execute(ctx, root)
 }

@@ -108,8 +108,10 @@ type Deps struct {
 	// CheckSubscription checks the configuration of a subscription against the entrypoint of that type: every problem,
 	// pointers relative to it. It reports false for a type that serves no subscriptions. nil: none does.
 	CheckSubscription func(entrypoint string, cfg json.RawMessage) (apidef.Problems, bool)
-	Log               *slog.Logger
-	Meter             metric.Meter
+	// Try runs a draft's flows on messages, without a trace; see management.Trial. nil: drafts cannot be tried here.
+	Try   func(context.Context, *apidef.API, management.Trial) (*management.TrialReport, error)
+	Log   *slog.Logger
+	Meter metric.Meter
 }
 
 // Server is the management API.
@@ -120,6 +122,7 @@ type Server struct {
 	api     huma.API
 	mux     *http.ServeMux
 	metrics *metrics
+	trying  chan struct{} // has room for the trials that may be under way
 }
 
 // New builds the management API.
@@ -140,11 +143,14 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, deps: deps, token: newTokenCheck(cfg.Token), mux: http.NewServeMux(), metrics: m}
+	s := &Server{cfg: cfg, deps: deps, token: newTokenCheck(cfg.Token), mux: http.NewServeMux(), metrics: m, trying: make(chan struct{}, 1)}
 	s.api = humago.New(s.mux, s.describe())
 	s.api.UseMiddleware(asBadRequest)
 	s.registerAPIs()
 	s.registerDocuments()
+	if deps.Try != nil {
+		s.registerTry()
+	}
 	s.registerLifecycle()
 	s.registerPlans()
 	s.registerSubscriptions()

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-gateway/sluice/policies"
 	"github.com/sluice-gateway/sluice/proto/apidef"
 )
 
@@ -98,6 +99,10 @@ func CheckURL(text string) error {
 // Do makes a call and reads the whole answer, within http.connectTimeout and http.readTimeout together. Errors do not hold the
 // address, which may hold secrets.
 func (c *Client) Do(ctx context.Context, r *Request) (*Answer, error) {
+	if t := policies.TrialOf(ctx); t != nil {
+		t.Note(r.Method + " " + r.URL)
+		return nil, policies.ErrTrial
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.config.HTTP.limit(), fmt.Errorf("no answer within %v", c.config.HTTP.limit()))
 	defer cancel()
 	req, err := c.request(ctx, r)

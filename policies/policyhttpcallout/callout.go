@@ -3,6 +3,7 @@ package policyhttpcallout
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -80,6 +81,10 @@ func (p *policy) OnMessage(ctx context.Context, c *policies.Context, m *message.
 
 func (p *policy) run(ctx context.Context, c *policies.Context, set func(string, any)) error {
 	r, err := p.request(c)
+	if t := policies.TrialOf(ctx); t != nil && err == nil {
+		t.Note(noteOf(r))
+		return nil
+	}
 	if p.later != nil {
 		if err != nil {
 			p.later.lost("call cannot be made", err)
@@ -101,6 +106,15 @@ func (p *policy) run(ctx context.Context, c *policies.Context, set func(string, 
 		return &message.Failure{Status: p.status, Key: "CALLOUT_HTTP_ERROR", Message: err.Error(), Err: err}
 	}
 	return err
+}
+
+// maxNoted bounds what a note tells of a body, in bytes.
+const maxNoted = 200
+
+// noteOf tells of a call that a trial does not make.
+func noteOf(r *callout.Request) string {
+	body := r.Body[:min(len(r.Body), maxNoted)]
+	return strings.TrimSpace(fmt.Sprintf("%s %s %s", r.Method, r.URL, body))
 }
 
 func (p *policy) request(c *policies.Context) (*callout.Request, error) {

@@ -48,6 +48,8 @@ const (
 	CodeReplayExists       = "subscription.replay.existing"
 	CodeReplayRefused      = "subscription.replay.refused"
 
+	CodeTrialFailed = "trial.failed" // a draft could not be tried
+
 	CodeAPIExists        = "api.exists"
 	CodeAPINotFound      = "api.notFound"
 	CodeAPIRunning       = "api.running"

@@ -15,10 +15,11 @@ import (
 
 // Commands are the commands to mount beside the roles. Validation is what this build knows of connectors and policies;
 // apply and validate check definitions with it before they call a server.
-func Commands(validation apidef.Validation) []*cobra.Command {
+// Tried runs a draft on messages, in this process.
+func Commands(validation apidef.Validation, tried Tried) []*cobra.Command {
 	return []*cobra.Command{
 		newApply(validation), newValidate(validation), newGet(), newDelete(validation),
-		newDeploy(), newStart(), newStop(), newPlan(), newSubscriptions(), newDescribe(), newStatus(), newVersion(),
+		newDeploy(), newStart(), newStop(), newPlan(), newSubscriptions(), newDescribe(), newTry(validation, tried), newStatus(), newVersion(),
 	}
 }
 

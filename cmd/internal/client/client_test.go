@@ -14,7 +14,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 
+	"github.com/sluice-gateway/sluice/cmd/internal/catalog"
 	"github.com/sluice-gateway/sluice/cmd/internal/client"
+	"github.com/sluice-gateway/sluice/connectors/builtin"
+	policies "github.com/sluice-gateway/sluice/policies/builtin"
 	"github.com/sluice-gateway/sluice/proto/apidef"
 )
 
@@ -22,6 +25,9 @@ var update = flag.Bool("update", false, "write the golden files")
 
 // home is this package's directory; tests that give relative file names work in another.
 var home, _ = os.Getwd()
+
+// tried tries drafts with everything that this binary has.
+var tried = catalog.Try(builtin.Entrypoints, builtin.Endpoints, policies.Policies, policies.Resources, nil)
 
 // ran is what a command printed and how it ended.
 type ran struct {
@@ -38,7 +44,7 @@ func run(t *testing.T, server, stdin string, args ...string) ran {
 func runEnv(t *testing.T, env apidef.Validation, server, stdin string, args ...string) ran {
 	t.Helper()
 	root := &cobra.Command{Use: "sluice"}
-	root.AddCommand(client.Commands(env)...)
+	root.AddCommand(client.Commands(env, tried)...)
 	if server != "" {
 		args = append(args, "--server", server, "--token-file", tokenFile(t, fakeToken))
 	}

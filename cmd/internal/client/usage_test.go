@@ -68,7 +68,7 @@ func TestCommands_HaveHelp(t *testing.T) {
 			check(c)
 		}
 	}
-	for _, cmd := range client.Commands(apidef.Validation{}) {
+	for _, cmd := range client.Commands(apidef.Validation{}, tried) {
 		check(cmd)
 	}
 }
@@ -185,7 +185,7 @@ func TestExecute_Interrupted(t *testing.T) {
 		return true
 	}
 	root := &cobra.Command{Use: "sluice"}
-	root.AddCommand(client.Commands(apidef.Validation{})...)
+	root.AddCommand(client.Commands(apidef.Validation{}, tried)...)
 	root.SetArgs([]string{"get", "apis", "--server", url, "--token-file", tokenFile(t, fakeToken)})
 	var out, errOut bytes.Buffer
 	root.SetOut(&out)

@@ -112,6 +112,7 @@ func New(cfg Config) (*Node, error) {
 		Validate:          catalog.Validate(validation, deployable),
 		CheckSubscription: catalog.CheckSubscription(builtin.Entrypoints),
 		Deployable:        deployable,
+		Try:               catalog.Try(builtin.Entrypoints, builtin.Endpoints, policies.Policies, policies.Resources, cfg.Brokers),
 		Probes:            map[string]rest.Probe{"nats": func(context.Context) error { return probe(nc) }},
 		Log:               cfg.Log, Meter: meter,
 	})
