@@ -55,6 +55,10 @@ type Consumer struct {
 	CheckTopicExistence bool `json:"checkTopicExistence"`
 	// RemoveConfluentHeader strips the schema registry's 5 bytes from values that start with them. Default false.
 	RemoveConfluentHeader bool `json:"removeConfluentHeader"`
+	// GroupProtocol is how the members of a consumer group share its partitions: classic (default), in which they agree among
+	// themselves, or consumer (KIP-848), in which the broker decides and nobody waits for the slowest. The latter needs Kafka 4.0,
+	// takes the session's timeout from the broker, and knows no static members.
+	GroupProtocol string `json:"groupProtocol"`
 }
 
 // Producer says where messages are published.
@@ -67,6 +71,12 @@ type Producer struct {
 	CompressionType string `json:"compressionType"`
 }
 
+// Protocols of consumer groups, by the names that Kafka's group.protocol has.
+const (
+	protocolClassic  = "classic"
+	protocolConsumer = "consumer"
+)
+
 // settings is the one normal form of both layouts.
 type settings struct {
 	reading
@@ -75,6 +85,7 @@ type settings struct {
 	produce   bool
 	outTopics []string // written
 	reset     string   // latest, earliest, none
+	nextGen   bool     // members speak the consumer protocol (KIP-848)
 	codec     string   // of codecs
 	security  *security.Plan
 }
@@ -168,6 +179,9 @@ func (s *settings) mergeConsumer(c *Consumer) {
 	if c.AutoOffsetReset != "" {
 		s.reset = strings.ToLower(c.AutoOffsetReset)
 	}
+	if c.GroupProtocol != "" {
+		s.nextGen = strings.EqualFold(c.GroupProtocol, protocolConsumer)
+	}
 	s.mustExist = s.mustExist || c.CheckTopicExistence
 	s.stripMagic = s.stripMagic || c.RemoveConfluentHeader
 }
@@ -216,6 +230,11 @@ func (c *checker) consumer(at string, con *Consumer) {
 	case "", resetLatest, resetEarliest, resetNone:
 	default:
 		c.fail(at+"/autoOffsetReset", fmt.Sprintf("%q is not one of latest, earliest, none", con.AutoOffsetReset))
+	}
+	switch strings.ToLower(con.GroupProtocol) {
+	case "", protocolClassic, protocolConsumer:
+	default:
+		c.fail(at+"/groupProtocol", fmt.Sprintf("%q is not one of classic, consumer", con.GroupProtocol))
 	}
 }
 

@@ -57,6 +57,35 @@ func TestReal_ComeAndGo(t *testing.T) {
 	}
 }
 
+// TestReal_NextGeneration has members whose partitions the broker assigns (KIP-848) keep both levels, alone, together, and coming
+// and going.
+func TestReal_NextGeneration(t *testing.T) {
+	next := func(t *testing.T, partitions int) *site {
+		s := realSite(t, kafka.Get(t), partitions)
+		s.more = `,"groupProtocol":"consumer"`
+		return s
+	}
+	for _, level := range []qos.Level{qos.AtLeastOnce, qos.AtMostOnce} {
+		t.Run(level.String(), func(t *testing.T) {
+			t.Run("share", func(t *testing.T) { testMembersShare(t, next(t, 6), level == qos.AtMostOnce) })
+			t.Run("come and go", func(t *testing.T) { testComeAndGo(t, next(t, 3), level, 5) })
+		})
+	}
+	t.Run("saves what is proved", func(t *testing.T) { testLeastOnceSavesWhatIsProved(t, next(t, 3)) })
+	t.Run("hands out what is saved", func(t *testing.T) { testMostOnceHandsOutWhatIsSaved(t, next(t, 3)) })
+	t.Run("is of that type", func(t *testing.T) {
+		s := next(t, 1)
+		c := &drinkers{t: t}
+		c.add(s.worker("", connectors.Limits{}), leastOnce("typed"), connectors.SubscribeOptions{})
+		s.produce(1)
+		c.until(true, func(message.Message) bool { return true })
+		groups, err := kadm.NewClient(s.cl).ListGroupsByType(t.Context(), []string{"consumer"})
+		if err != nil || len(groups) == 0 {
+			t.Errorf("%v: no group of the type is there: %v", err, groups)
+		}
+	})
+}
+
 // TestReal_CountedOutage kills the broker, with a reservation or proofs under way, and starts it again.
 func TestReal_CountedOutage(t *testing.T) {
 	k := brokers.StartKafka(t, brokers.KafkaConfig{})

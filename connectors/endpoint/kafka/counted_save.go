@@ -100,7 +100,7 @@ func (c *counted) saveNow(ctx context.Context, last bool) error {
 
 // isPassing: saving may succeed on the same terms later.
 func isPassing(err error) bool {
-	return errors.Is(err, kerr.RebalanceInProgress) || kerr.IsRetriable(err) || isConnection(err)
+	return errors.Is(err, kerr.RebalanceInProgress) || errors.Is(err, kerr.StaleMemberEpoch) || kerr.IsRetriable(err) || isConnection(err)
 }
 
 // saveFailure says which errors of a save end the subscription; nil: it goes on, either as before or, where the membership
@@ -108,7 +108,8 @@ func isPassing(err error) bool {
 func saveFailure(err error) *message.Failure {
 	switch {
 	case isPassing(err), errors.Is(err, context.Canceled), errors.Is(err, supervise.ErrEnded),
-		errors.Is(err, kerr.IllegalGeneration), errors.Is(err, kerr.UnknownMemberID), errors.Is(err, errNoMember):
+		errors.Is(err, kerr.IllegalGeneration), errors.Is(err, kerr.UnknownMemberID), errors.Is(err, kerr.FencedMemberEpoch),
+		errors.Is(err, errNoMember):
 		return nil
 	case errors.Is(err, kerr.FencedInstanceID):
 		return fenced(err)

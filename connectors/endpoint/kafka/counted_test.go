@@ -27,6 +27,7 @@ type site struct {
 	partitions int32
 	cl         *kgo.Client
 	sent       int
+	more       string // of the consumer's configuration, on all workers
 }
 
 func newSite(t testing.TB, seeds []string, topic string, partitions int32) *site {
@@ -46,7 +47,7 @@ func fakeSite(t testing.TB, partitions int32) *site {
 // worker is an endpoint of its own.
 func (s *site) worker(more string, limits connectors.Limits) *bed {
 	return newBed(s.t, nil, fmt.Sprintf(`{"bootstrapServers":%q,"topics":[%q],"consumer":{"autoOffsetReset":"earliest"%s}}`,
-		strings.Join(s.seeds, ","), s.topic, more), limits)
+		strings.Join(s.seeds, ","), s.topic, s.more+more), limits)
 }
 
 // produce writes the next n numbers, one partition after the other.

@@ -25,8 +25,9 @@ const (
 // client knows only of topics that it fetches, and it fetches nothing.
 const offsetCommitByName = 9
 
-// member is a stream's membership in a consumer group: the classic protocol, since its commits are fenced by generation on
-// every broker in use. The client fetches no message; those come from the shared reader. It is a book.
+// member is a stream's membership in a consumer group: by default in the classic protocol, whose commits are fenced by
+// generation on every broker in use, else in that of KIP-848, which fences by the member's epoch. The client fetches no
+// message; those come from the shared reader. It is a book.
 type member struct {
 	c        *counted
 	instance *string
@@ -46,11 +47,6 @@ func (m *member) join(instance string) error {
 		kgo.MaxVersions(versions),
 		kgo.ConsumerGroup(c.group),
 		kgo.DisableAutoCommit(),
-		// Ours agree on cooperative-sticky. range is for consumers of another make in the same group, which would otherwise
-		// be refused or refuse us; the group then rebalances eagerly.
-		kgo.Balancers(kgo.CooperativeStickyBalancer(), kgo.RangeBalancer()),
-		kgo.SessionTimeout(sessionTimeout),
-		kgo.HeartbeatInterval(heartbeatInterval),
 		kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.OnOffsetsFetched(m.fetched),
 		kgo.AdjustFetchOffsetsFn(fetchNothing),
@@ -59,7 +55,17 @@ func (m *member) join(instance string) error {
 		kgo.WithHooks(m),
 		kgo.ConsumeTopics(f.names()...),
 	)
-	if instance != "" {
+	if f.e.set.nextGen {
+		opts = append(opts, kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer()))
+	} else {
+		// Ours agree on cooperative-sticky. range is for consumers of another make in the same group, which would otherwise
+		// be refused or refuse us; the group then rebalances eagerly.
+		opts = append(opts, kgo.Balancers(kgo.CooperativeStickyBalancer(), kgo.RangeBalancer()),
+			kgo.SessionTimeout(sessionTimeout), kgo.HeartbeatInterval(heartbeatInterval))
+	}
+	// KIP-848 keeps a static member out while another of its name is there, where the classic protocol puts it in that one's
+	// place: a worker that comes back would wait for its own session to end.
+	if instance != "" && !f.e.set.nextGen {
 		m.instance = &instance
 		opts = append(opts, kgo.InstanceID(instance))
 	}
