@@ -3,7 +3,8 @@
 // It runs in the phases request, response, publish and subscribe. The schema is the text of a .proto file in the configuration, or in
 // a schema registry. With SerializationFormat confluent a message has Confluent's wire format: a zero byte, the id of its schema in 4
 // bytes, and the place of the message in the schema, as varints. With a schema of the configuration the id is not looked at, and the
-// place is. With simple there is nothing in front, and the message is the first of the schema.
+// place is; entries of maps do not count in it, as they do not for Confluent's Java serializer. With simple there is nothing in front, and
+// the message is the first of the schema.
 //
 // JSON is Protobuf's own mapping: names in lowerCamelCase, numbers of 64 bits as texts, bytes in base64. Keys of maps are always
 // sorted. Fields that the schema does not have are left out of JSON; a member of JSON that no field has is a failure. A schema imports what
