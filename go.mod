@@ -8,7 +8,7 @@ require (
 	github.com/antchfx/xmlquery v1.5.2 // XML documents for #xpath and xmlContent
 	github.com/antchfx/xpath v1.3.9 // #xpath of the expression language
 	github.com/benbjohnson/immutable v0.4.0 // persistent maps: the state machine's snapshots share structure
-	github.com/bufbuild/protocompile v0.14.1 // parses .proto files, so that generating needs no protoc
+	github.com/bufbuild/protocompile v0.14.1 // parses .proto files: schemas of protobuf-json, and generating without protoc
 	github.com/danielgtaylor/huma/v2 v2.37.2 // OpenAPI 3.1 from the handlers' types
 	github.com/dlclark/regexp2/v2 v2.5.2 // the regular expressions of scripts that backtrack: bounded in time
 	github.com/dop251/goja v0.0.0-20260917113740-793a2a65c13b // JavaScript, for scripted policies
@@ -61,7 +61,7 @@ require (
 	golang.org/x/sys v0.49.0 // what the kernel knows of a connection: how much its peer has acknowledged
 	golang.org/x/text v0.43.0 // texts of what does not fit a JSON Schema
 	google.golang.org/grpc v1.83.2 // the collector of the trace tests is served by it
-	google.golang.org/protobuf v1.36.12 // raft commands and NATS envelopes
+	google.golang.org/protobuf v1.36.12 // raft commands and NATS envelopes; messages of protobuf-json
 	gopkg.in/yaml.v3 v3.0.1 // definitions in YAML, with positions
 	pgregory.net/rapid v1.3.0 // property tests
 	software.sslmate.com/src/go-pkcs12 v0.7.4 // PKCS12 key and trust stores, with Java's trust marks

@@ -45,6 +45,9 @@ func Parse(text string, references ...resource.Reference) (avro.Schema, error) {
 	return avro.ParseWithCache(text, "", cache)
 }
 
+// OfRegistry reads a schema of a registry.
+func OfRegistry(s *resource.Schema) (avro.Schema, error) { return Parse(s.Text, s.References...) }
+
 var (
 	errDeep   = fmt.Errorf("%w: more than %d levels deep", jsondoc.ErrLimit, jsondoc.MaxDepth)
 	errMany   = fmt.Errorf("%w: more than %d values", jsondoc.ErrLimit, maxValues)

@@ -17,10 +17,8 @@ package avrojson
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/hamba/avro/v2"
 	"github.com/twmb/franz-go/pkg/sr"
@@ -80,19 +78,13 @@ func defaults() *Config {
 	return &Config{SchemaLocation: "inline", JSONEncoding: "WRAPPED", UnknownFields: "STRICT", NullFields: "KEEP"}
 }
 
-// maxSchemas bounds how many schemas of a registry are kept parsed.
-const maxSchemas = 100
-
 type policy struct {
-	form     avrodoc.Form
-	toJSON   bool
-	framed   bool        // 5 bytes are in front
-	schema   avro.Schema // nil: of the registry
-	source   *policies.Expression
-	registry resource.SchemaRegistry
-
-	mu      sync.Mutex
-	schemas map[int]avro.Schema // guarded by mu
+	form   avrodoc.Form
+	toJSON bool
+	framed bool        // 5 bytes are in front
+	schema avro.Schema // nil: of the registry
+	source *policies.Expression
+	known  resource.Parsed[avro.Schema] // those of the registry
 }
 
 func oneOf(at, value string, problems *apidef.Problems, allowed ...string) {
@@ -165,16 +157,10 @@ func (p *policy) ofRegistry(c *Config, env policies.Env, problems *apidef.Proble
 	if !p.toJSON {
 		*problems = append(*problems, settings.Invalid("/schemaLocation", "schema-registry serves avro-to-json only"))
 	}
-	if c.ResourceName == "" {
-		*problems = append(*problems, settings.Invalid("/resourceName", "is required with schema-registry"))
-		return
-	}
-	if env.Resource == nil {
-		return // there are no resources where definitions are only checked
-	}
-	var ok bool
-	if p.registry, ok = env.Resource(c.ResourceName).(resource.SchemaRegistry); !ok {
-		*problems = append(*problems, settings.Invalid("/resourceName", fmt.Sprintf("%q is no schema registry among the enabled resources of the API", c.ResourceName)))
+	p.known.Kind, p.known.Parse = resource.Avro, avrodoc.OfRegistry
+	var err error
+	if p.known.Registry, err = resource.Registry(env.Resource, c.ResourceName); err != nil {
+		*problems = append(*problems, settings.Invalid("/resourceName", err.Error()))
 	}
 }
 
@@ -212,8 +198,6 @@ func (p *policy) work(ctx context.Context, c *policies.Context, in body.Input) (
 	return out, true, err
 }
 
-var errNoRegistry = errors.New("there is no schema registry")
-
 // open takes what is in front of a value away, and finds its schema.
 func (p *policy) open(ctx context.Context, content []byte) (avro.Schema, []byte, error) {
 	if !p.framed {
@@ -226,36 +210,6 @@ func (p *policy) open(ctx context.Context, content []byte) (avro.Schema, []byte,
 	if p.schema != nil {
 		return p.schema, value, nil
 	}
-	s, err := p.byID(ctx, id)
+	s, err := p.known.ByID(ctx, id)
 	return s, value, err
-}
-
-func (p *policy) byID(ctx context.Context, id int) (avro.Schema, error) {
-	p.mu.Lock()
-	known, ok := p.schemas[id]
-	p.mu.Unlock()
-	if ok {
-		return known, nil
-	}
-	if p.registry == nil {
-		return nil, errNoRegistry
-	}
-	s, err := p.registry.ByID(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	if s.Kind != resource.Avro {
-		return nil, fmt.Errorf("the schema with id %d is %s, not Avro", id, s.Kind)
-	}
-	parsed, err := avrodoc.Parse(s.Text, s.References...)
-	if err != nil {
-		return nil, fmt.Errorf("the schema with id %d: %w", id, err)
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.schemas == nil || len(p.schemas) >= maxSchemas {
-		p.schemas = make(map[int]avro.Schema)
-	}
-	p.schemas[id] = parsed
-	return parsed, nil
 }

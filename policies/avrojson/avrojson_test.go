@@ -89,7 +89,7 @@ func TestPolicy_SchemaRegistry(t *testing.T) {
 	if n := registry.asked.Load(); n != 1 {
 		t.Errorf("asked %d times for one schema", n)
 	}
-	for id, want := range map[int]string{999: "not known", other.ID: "is JSON, not Avro"} {
+	for id, want := range map[int]string{999: "not known", other.ID: "is JSON, not AVRO"} {
 		_, err := work(id, 0)
 		f := (*message.Failure)(nil)
 		if !errors.As(err, &f) || f.Key != "INVALID_AVRO_TRANSFORMATION" || !strings.Contains(err.Error(), want) {

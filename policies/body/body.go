@@ -5,6 +5,8 @@ package body
 
 import (
 	"context"
+	"errors"
+	"io"
 	"strconv"
 	"strings"
 
@@ -97,6 +99,10 @@ func (p *Policy) do(ctx context.Context, c *policies.Context, in Input) ([]byte,
 		return nil, false, nil
 	}
 	out, ok, err := p.Work(ctx, c, in)
+	if errors.Is(err, io.EOF) {
+		// Content that ends early. To a stream io.EOF says that there is nothing more, and the failure would go unseen.
+		err = errors.New("the content ends early: " + err.Error())
+	}
 	if err != nil {
 		return nil, false, p.Fail(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/sluice-gateway/sluice/policies/assignattributes"
 	"github.com/sluice-gateway/sluice/policies/assigncontent"
 	"github.com/sluice-gateway/sluice/policies/avrojson"
+	"github.com/sluice-gateway/sluice/policies/avroprotobuf"
 	"github.com/sluice-gateway/sluice/policies/basicauthentication"
 	"github.com/sluice-gateway/sluice/policies/cache"
 	"github.com/sluice-gateway/sluice/policies/circuitbreaker"
@@ -35,6 +36,7 @@ import (
 	"github.com/sluice-gateway/sluice/policies/overriderequestmethod"
 	"github.com/sluice-gateway/sluice/policies/policydataloggingmasking"
 	"github.com/sluice-gateway/sluice/policies/policyhttpcallout"
+	"github.com/sluice-gateway/sluice/policies/protobufjson"
 	"github.com/sluice-gateway/sluice/policies/ratelimit"
 	"github.com/sluice-gateway/sluice/policies/rbac"
 	"github.com/sluice-gateway/sluice/policies/regexthreatprotection"
@@ -92,6 +94,7 @@ var Policies = policies.List(
 	xmlthreatprotection.Type,
 	assigncontent.Type,
 	avrojson.Type,
+	avroprotobuf.Type,
 	cloudevents.Type,
 	jsontojson.Type,
 	jsonxml.Type,
@@ -108,6 +111,7 @@ var Policies = policies.List(
 	mock.Type,
 	policydataloggingmasking.Type,
 	policyhttpcallout.Type,
+	protobufjson.Type,
 	statuscode.Type,
 	wasm.Type,
 )

@@ -31,7 +31,7 @@ var plugins = map[string]plugin{
 		groups: []string{"connectors/entrypoint", "connectors/endpoint"}},
 	"policies": {base: []string{"policies/el", "policies/rates"},
 		shared: []string{"policies", "policies/el", "policies/resource", "policies/callout", "policies/rates", "policies/script",
-			"policies/body", "policies/jsondoc", "policies/avrodoc"}}, // what those that convert bodies share
+			"policies/body", "policies/jsondoc", "policies/avrodoc", "policies/protodoc"}}, // what those that convert bodies share
 }
 
 type plugin struct {
