@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/valyala/fasthttp"
 
@@ -109,8 +110,11 @@ func (s *step) failure(err error) *message.Failure {
 	if f := (*message.Failure)(nil); errors.As(err, &f) {
 		out, cause = *f, f.Err
 	}
-	if cause == nil {
+	switch {
+	case cause == nil:
 		cause = errRefused
+	case errors.Is(cause, io.EOF): // of something that the policy read; found here it would be the stream's own end
+		cause = errors.New(cause.Error()) //nolint:err113 // it stands for nothing any more
 	}
 	out.Err = fmt.Errorf("policy %s%s: %w", s.policy, s.title(), cause)
 	return &out
