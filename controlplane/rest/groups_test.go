@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -13,7 +14,9 @@ import (
 )
 
 // groups is where the environment's shared policy groups are.
-func (s *server) groups() string { return strings.TrimSuffix(s.root, "/v4/apis") + "/shared-policy-groups" }
+func (s *server) groups() string {
+	return strings.TrimSuffix(s.root, "/v4/apis") + "/shared-policy-groups"
+}
 
 func groupBody(id, phase string, policies ...string) string {
 	steps := []map[string]any{}
@@ -212,5 +215,28 @@ func TestGroups_NamesakesAndRace(t *testing.T) {
 	var none *fsm.Group
 	if g, n := findGroup(s.r.State(), "DEFAULT", "DEFAULT", apidef.SharedGroup{ID: "three"}); g != none || n != 0 {
 		t.Errorf("found %v", g)
+	}
+}
+
+// TestGroups_Try: a draft is tried with what is deployed of its groups.
+func TestGroups_Try(t *testing.T) {
+	t.Parallel()
+	var tried string
+	s := newServer(t, func(_ *Config, d *Deps) {
+		d.Try = func(_ context.Context, api *apidef.API, _ management.Trial) (*management.TrialReport, error) {
+			for _, step := range api.SharedGroups() {
+				tried += policiesOf(t, *step)
+			}
+			return &management.TrialReport{}, nil
+		}
+	})
+	draft := `{"definition":` + definition(refer("publish", "g")) + `,"messages":[{"content":"x"}]}`
+	if a := s.do("POST", root+"/_try", draft).want(t, 400, management.CodeGroupNotFound); !strings.Contains(a.Body.String(), `"/definition/flows/0/publish/0/configuration"`) {
+		t.Errorf("refused with %s", a.Body)
+	}
+	s.do("POST", s.groups(), groupBody("g", "PUBLISH", "one", "two")).want(t, 201, "")
+	s.do("POST", s.groups()+"/g/deployments", "").want(t, 202, "")
+	if s.do("POST", root+"/_try", draft).want(t, 200, ""); tried != "one two" {
+		t.Errorf("tried %q", tried)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/sluice-gateway/sluice/dataplane/planetest"
 	"github.com/sluice-gateway/sluice/policies"
 	"github.com/sluice-gateway/sluice/proto/apidef"
+	"github.com/sluice-gateway/sluice/proto/settings"
+	"github.com/sluice-gateway/sluice/qos/message"
 )
 
 // grouped is a step that stands for steps, with more members where given, as JSON.
@@ -69,5 +71,35 @@ func TestGroup_Refused(t *testing.T) {
 	def.Flows = []apidef.Flow{{Request: []apidef.Step{{SharedPolicyGroupRef: json.RawMessage(`{"name":"g"}`)}}}}
 	if found := flow.Check(planetest.Config(nil, nil, nil), flow.Deployment{ID: "a", API: def}); len(found.Errors()) > 0 {
 		t.Errorf("checked: %v", found)
+	}
+}
+
+// TestGroup_Trial: a trial asks the conditions of a group as a worker does, and says that they were not met.
+func TestGroup_Trial(t *testing.T) {
+	t.Parallel()
+	s := newStage(t).flows(`[{
+"request":[` + grouped(`,"condition":"{#request.headers['x-who'] != null}"`, tag("r1"), tag("r2")) + `],
+"subscribe":[` + grouped(`,"messageCondition":"{#message.content == 'a'}"`, tag("1"), tag("2")) + `,` + tag("3") + `]}]`)
+	cfg := planetest.Config(nil, nil, nil)
+	cfg.Policies = policies.List(policies.Type{ID: "tag", Phases: policies.Request | policies.Subscribe,
+		Compile: func(cfg json.RawMessage, _ policies.Env) (any, apidef.Problems) {
+			p := &tagPolicy{runs: &s.runs}
+			return p, settings.Decode(cfg, p)
+		}})
+	trial, err := flow.NewTrial(t.Context(), cfg, flow.Deployment{ID: "a", API: s.def}, flow.TrialOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer trial.Close()
+	for _, did := range trial.Before {
+		if !strings.Contains(did.Reason, "the condition of its shared policy group") {
+			t.Errorf("before: %+v", did)
+		}
+	}
+	for content, want := range map[string]string{"a": "a123", "b": "b3"} {
+		r := trial.Run(t.Context(), message.Message{Content: []byte(content)})
+		if string(r.Out.Content) != want || len(trial.Before) != 2 || len(r.Steps) != 3 {
+			t.Errorf("%s became %q by %+v", content, r.Out.Content, r.Steps)
+		}
 	}
 }
