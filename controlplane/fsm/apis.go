@@ -105,7 +105,7 @@ func (c *change) deploy(d *command.Deploy) (*command.Result, *command.Error) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	if refusal := c.setDeployed(a, d.GetExpectVersion(), d.GetDefinition(), d.GetLabel()); refusal != nil {
+	if refusal := c.setDeployed(a, d.GetExpectVersion(), d.GetDefinition(), d.GetSlots(), d.GetLabel()); refusal != nil {
 		return nil, refusal
 	}
 	if a.Started {
@@ -119,8 +119,9 @@ func (c *change) deploy(d *command.Deploy) (*command.Result, *command.Error) {
 	return result, nil
 }
 
-// setDeployed makes definition, composed from the record at version, the deployed one.
-func (c *change) setDeployed(a *API, version uint64, definition []byte, label string) *command.Error {
+// setDeployed makes definition, composed from the record at version, the deployed one, with the steps of shared policy groups in
+// its slots.
+func (c *change) setDeployed(a *API, version uint64, definition []byte, slots []*command.Slot, label string) *command.Error {
 	if a.Lifecycle == LifecycleArchived {
 		return refuse(command.Code_CODE_LIFECYCLE_INVALID, []string{"lifecycleState", a.Lifecycle}, "API [%s] is archived and cannot be deployed.", a.ID)
 	}
@@ -132,6 +133,10 @@ func (c *change) setDeployed(a *API, version uint64, definition []byte, label st
 	if version == 0 || len(definition) == 0 {
 		return refuse(command.Code_CODE_MALFORMED, nil, "deploy: the definition and the version it was composed from are required")
 	}
+	definition, filled, refusal := c.state.fill(a, definition, slotsOf(slots))
+	if refusal != nil {
+		return refusal
+	}
 	number, placed := uint64(1), c.state.index
 	if a.Deployed != nil {
 		number = a.Deployed.Number + 1
@@ -141,7 +146,7 @@ func (c *change) setDeployed(a *API, version uint64, definition []byte, label st
 	}
 	a.Deployed = &Deployed{
 		Definition: definition, Tags: a.Tags, Label: label, Number: number,
-		Revision: c.state.index, AtMS: c.state.atMS, Actor: c.cmd.GetActor(), Placed: placed,
+		Revision: c.state.index, AtMS: c.state.atMS, Actor: c.cmd.GetActor(), Placed: placed, Slots: filled,
 	}
 	return nil
 }
@@ -187,7 +192,7 @@ func (c *change) setState(s *command.SetState) (*command.Result, *command.Error)
 // start puts back what was deployed under a new revision, or deploys for the first time.
 func (c *change) start(a *API, s *command.SetState) *command.Error {
 	if a.Deployed == nil {
-		return c.setDeployed(a, s.GetExpectVersion(), s.GetDefinition(), "")
+		return c.setDeployed(a, s.GetExpectVersion(), s.GetDefinition(), s.GetSlots(), "")
 	}
 	if a.Lifecycle == LifecycleArchived {
 		return refuse(command.Code_CODE_LIFECYCLE_INVALID, []string{"lifecycleState", a.Lifecycle}, "API [%s] is archived and cannot be started.", a.ID)

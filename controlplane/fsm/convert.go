@@ -22,7 +22,7 @@ func encodeAPI(a *API) *command.Api {
 	if d := a.Deployed; d != nil {
 		out.Deployed = &command.Deployed{
 			Definition: d.Definition, Tags: d.Tags, Label: d.Label, Number: d.Number, Revision: d.Revision, AtMs: d.AtMS, Actor: d.Actor,
-			Placed: d.Placed,
+			Placed: d.Placed, Slots: encodeSlots(d.Slots),
 		}
 	}
 	return out
@@ -54,7 +54,7 @@ func decodeAPI(in *command.Api) *API {
 	if d := in.GetDeployed(); d != nil {
 		a.Deployed = &Deployed{
 			Definition: d.GetDefinition(), Tags: d.GetTags(), Label: d.GetLabel(), Number: d.GetNumber(), Revision: d.GetRevision(),
-			AtMS: d.GetAtMs(), Actor: d.GetActor(), Placed: d.GetPlaced(),
+			AtMS: d.GetAtMs(), Actor: d.GetActor(), Placed: d.GetPlaced(), Slots: slotsOf(d.GetSlots()),
 		}
 	}
 	if a.Deployed != nil && a.Deployed.Placed == 0 { // of format 1, which had no subscriptions that could tell

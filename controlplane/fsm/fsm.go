@@ -105,6 +105,14 @@ func (c *change) apply() (*command.Result, *command.Error) {
 		return c.endReplay(ch.EndReplay)
 	case *command.Command_AssignReplay:
 		return c.assignReplay(ch.AssignReplay)
+	case *command.Command_PutGroup:
+		return c.putGroup(ch.PutGroup)
+	case *command.Command_DeployGroup:
+		return c.deployGroup(ch.DeployGroup)
+	case *command.Command_UndeployGroup:
+		return c.undeployGroup(ch.UndeployGroup)
+	case *command.Command_DeleteGroup:
+		return c.deleteGroup(ch.DeleteGroup)
 	default:
 		return nil, refuse(command.Code_CODE_MALFORMED, nil, "the command names no change this version knows")
 	}

@@ -100,6 +100,14 @@ func entry(change any) *command.Command {
 		return &command.Command{Change: &command.Command_AssignReplay{AssignReplay: ch}}
 	case *command.EndReplay:
 		return &command.Command{Change: &command.Command_EndReplay{EndReplay: ch}}
+	case *command.PutGroup:
+		return &command.Command{Change: &command.Command_PutGroup{PutGroup: ch}}
+	case *command.DeployGroup:
+		return &command.Command{Change: &command.Command_DeployGroup{DeployGroup: ch}}
+	case *command.UndeployGroup:
+		return &command.Command{Change: &command.Command_UndeployGroup{UndeployGroup: ch}}
+	case *command.DeleteGroup:
+		return &command.Command{Change: &command.Command_DeleteGroup{DeleteGroup: ch}}
 	}
 	return &command.Command{}
 }

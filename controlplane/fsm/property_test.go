@@ -20,7 +20,7 @@ func drawChange(t *rapid.T, s *State) any {
 	if a := s.API(id); a != nil && rapid.Bool().Draw(t, "expect") {
 		version = a.Version
 	}
-	switch rapid.IntRange(0, 8).Draw(t, "kind") {
+	switch rapid.IntRange(0, 12).Draw(t, "kind") {
 	case 0, 1:
 		p := create(id, rapid.SampledFrom([]string{"/", "/x/", "/x/y/", "/z/"}).Draw(t, "path"))
 		p.Create = rapid.Bool().Draw(t, "create")
@@ -40,7 +40,21 @@ func drawChange(t *rapid.T, s *State) any {
 	case 5:
 		return &command.DeletePlan{ApiId: id, PlanId: plan}
 	case 6:
-		return &command.Deploy{ApiId: id, ExpectVersion: version, Definition: []byte("deployed " + id)}
+		d := &command.Deploy{ApiId: id, ExpectVersion: version, Definition: []byte("deployed " + id)}
+		if rapid.Bool().Draw(t, "slots") {
+			d.Slots = []*command.Slot{{GroupId: plan, Offset: rapid.Uint64Range(0, 12).Draw(t, "offset"), Length: 1}}
+		}
+		return d
+	case 9:
+		g := group(plan, rapid.SampledFrom([]string{"[]", "[1]", "[22]"}).Draw(t, "steps"))
+		g.Create = rapid.Bool().Draw(t, "create")
+		return g
+	case 10:
+		return &command.DeployGroup{GroupId: plan}
+	case 11:
+		return &command.UndeployGroup{GroupId: plan}
+	case 12:
+		return &command.DeleteGroup{GroupId: plan}
 	default:
 		return &command.SetState{ApiId: id, ExpectVersion: version, To: command.ApiState(rapid.IntRange(0, 2).Draw(t, "to")), Definition: []byte("started " + id)}
 	}

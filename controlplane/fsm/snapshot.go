@@ -41,6 +41,9 @@ func (s *Snapshot) Write(w io.Writer) error {
 	rw.put(&command.Record{Piece: &command.Record_Header{Header: &command.Header{
 		Format: command.Format, Index: s.state.index, Revision: s.state.revision, AtMs: s.state.atMS, Rejected: s.state.rejected,
 	}}})
+	for g := range s.state.Groups {
+		rw.put(&command.Record{Piece: &command.Record_Group{Group: encodeGroup(g)}})
+	}
 	for a := range s.state.APIs {
 		rw.put(&command.Record{Piece: &command.Record_Api{Api: encodeAPI(a)}})
 	}
@@ -52,6 +55,7 @@ func (s *Snapshot) Write(w io.Writer) error {
 	}
 	rw.put(&command.Record{Piece: &command.Record_End{End: &command.End{
 		Apis: uint64(s.state.Len()), Subscriptions: uint64(s.state.subscriptions.Len()), Requests: uint64(len(s.recent)), //nolint:gosec // a length
+		Groups: uint64(s.state.groups.Len()), //nolint:gosec // a length
 	}}})
 	if rw.err == nil {
 		rw.err = rw.w.Flush()
@@ -138,6 +142,12 @@ func (b *builder) add(rec *command.Record) (done bool, err error) {
 		for _, c := range a.Claims {
 			b.state.claims = b.state.claims.Set(c.key(a), a.ID)
 		}
+	case *command.Record_Group:
+		g := decodeGroup(piece.Group)
+		if g.ID == "" || b.state.Group(g.ID) != nil {
+			return false, fmt.Errorf("%w: shared policy group %q stands twice or has no id", ErrSnapshot, g.ID)
+		}
+		b.state.groups = b.state.groups.Set(g.ID, g)
 	case *command.Record_Subscription:
 		return false, b.addSubscription(decodeSubscription(piece.Subscription))
 	case *command.Record_Request:
@@ -149,7 +159,7 @@ func (b *builder) add(rec *command.Record) (done bool, err error) {
 		b.recent.byID[r.GetId()] = r.GetResult()
 	case *command.Record_End:
 		if piece.End.GetApis() != uint64(b.state.Len()) || piece.End.GetRequests() != uint64(len(b.recent.queue)) ||
-			piece.End.GetSubscriptions() != uint64(b.state.subscriptions.Len()) {
+			piece.End.GetSubscriptions() != uint64(b.state.subscriptions.Len()) || piece.End.GetGroups() != uint64(b.state.groups.Len()) {
 			return false, fmt.Errorf("%w: records are missing", ErrSnapshot)
 		}
 		return true, nil

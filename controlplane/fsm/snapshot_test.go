@@ -35,6 +35,9 @@ func sampleOf(t testing.TB, format int) *FSM {
 	if format >= 2 {
 		sampleSubscriptions(l)
 	}
+	if format >= 3 {
+		sampleGroups(l)
+	}
 	l.refused(command.Code_CODE_API_EXISTS, create("kafka"))
 	l.fsm.Apply(l.index+1, []byte("garbage"))
 	return l.fsm

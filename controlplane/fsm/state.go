@@ -21,6 +21,8 @@ type State struct {
 	subscribers   *immutable.SortedMap[string, string]        // Subscription.taken -> id of the open subscription that holds it
 	replaying     *immutable.SortedMap[string, string]        // id -> id of the subscriptions that have a running replay
 
+	groups *immutable.SortedMap[string, *Group] // id -> record
+
 	touched touches
 	next    chan struct{} // closed when a later state is published
 }
@@ -99,6 +101,7 @@ type Deployed struct {
 	// Placed is the raft index since when the API is served where it is now: of its last start, or of the deployment that
 	// gave it other tags. Its subscriptions follow it there.
 	Placed uint64
+	Slots  []Slot // where the steps of shared policy groups are in Definition
 }
 
 // Index is the raft index of the last command applied.
@@ -173,6 +176,8 @@ func empty() *State {
 		members:       immutable.NewSortedMap[string, string](nil),
 		subscribers:   immutable.NewSortedMap[string, string](nil),
 		replaying:     immutable.NewSortedMap[string, string](nil),
+
+		groups: immutable.NewSortedMap[string, *Group](nil),
 
 		next: make(chan struct{}),
 	}

@@ -81,6 +81,7 @@ func (s *Server) createAPI(ctx context.Context, in *createInput) (*apiOutput, er
 		warnings = append(warnings, apidef.Problem{Pointer: "/plans", Code: management.CodePlanKeyless, Severity: apidef.Warning,
 			Message: "is missing: a keyless plan was published, so everybody may use the API; only sluice dev does that"})
 	}
+	warnings = append(warnings, s.groupWarnings(in.Scope, doc)...)
 	put, err := putCommand(api, id, nil)
 	if err != nil {
 		return nil, s.fail(err)
@@ -256,6 +257,7 @@ func (s *Server) updateAPI(ctx context.Context, in *updateInput) (*apiOutput, er
 		return nil, invalid(http.StatusBadRequest, "", apidef.Problems{{Pointer: doc.Origin("/id"), Code: apidef.CodeValueInvalid, Severity: apidef.Error,
 			Message: "is " + doc.API.ID + ", but the path names API " + in.API + "; leave the id out or make them equal"}})
 	}
+	warnings = append(warnings, s.groupWarnings(in.Scope, doc)...)
 	var closed []string
 	_, st, err := s.change(ctx, in.Target, in.Condition, func(a *fsm.API) (*command.Command, error) {
 		put, err := putCommand(doc.API.Clone(), a.ID, a)

@@ -91,6 +91,14 @@ func (c Condition) allows(version uint64) bool {
 	return false
 }
 
+// groupFailed is failed for a shared policy group.
+func (c Condition) groupFailed(g *fsm.Group) *Problem {
+	p := problem(http.StatusPreconditionFailed, management.CodePrecondition,
+		"Shared policy group ["+g.ID+"] was changed meanwhile: read it again and repeat the change on what it is now")
+	p.Parameters = map[string]string{"etag": etag(g.Version)}
+	return p
+}
+
 func (c Condition) failed(a *fsm.API) *Problem {
 	p := problem(http.StatusPreconditionFailed, management.CodePrecondition,
 		"API ["+a.ID+"] was changed meanwhile: read it again and repeat the change on what it is now")

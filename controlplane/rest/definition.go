@@ -117,34 +117,28 @@ func composePlan(p *fsm.Plan) (apidef.Plan, map[string]json.RawMessage, error) {
 	return plan, stored.Unknown, nil
 }
 
-// deployable is the definition that workers would get of the record, as it is and as bytes.
-func deployable(a *fsm.API) (*apidef.API, []byte, error) {
-	api, err := compose(a, (*fsm.Plan).Served)
-	if err != nil {
-		return nil, nil, err
-	}
-	b, err := json.Marshal(api)
-	if err != nil {
-		return nil, nil, fmt.Errorf("encode definition of API %s: %w", a.ID, err)
-	}
-	return api, b, nil
-}
-
 // outOfSync tells whether the record says something else than what is deployed (spec 8.4).
 func outOfSync(a *fsm.API) (bool, error) {
 	if a.Deployed == nil {
 		return true, nil
 	}
-	if a.Deployed.Revision == a.Version { // nothing was changed since
+	if a.Deployed.Revision == a.Version && len(a.Deployed.Slots) == 0 { // nothing was changed since; a group's deployment is no change of the record
 		return false, nil
 	}
-	now, _, err := deployable(a)
+	now, err := compose(a, (*fsm.Plan).Served)
 	if err != nil {
 		return false, err
 	}
 	was := &apidef.API{}
 	if err := json.Unmarshal(a.Deployed.Definition, was); err != nil {
 		return false, fmt.Errorf("decode deployed definition of API %s: %w", a.ID, err)
+	}
+	for _, api := range []*apidef.API{now, was} {
+		for _, step := range api.SharedGroups() {
+			if err := step.StripSharedGroup(); err != nil {
+				return false, fmt.Errorf("compare API %s: %w", a.ID, err)
+			}
+		}
 	}
 	return now.Hash() != was.Hash(), nil
 }

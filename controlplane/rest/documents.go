@@ -57,8 +57,7 @@ func (s *Server) document(of func(*apidef.API, describe.Options) (map[string]any
 // described is the definition that workers serve, or else, or where the draft is asked for, the stored one.
 func described(a *fsm.API, draft bool) (*apidef.API, error) {
 	if a.Deployed == nil || draft {
-		api, _, err := deployable(a)
-		return api, err
+		return compose(a, (*fsm.Plan).Served)
 	}
 	api := &apidef.API{}
 	return api, json.Unmarshal(a.Deployed.Definition, api)

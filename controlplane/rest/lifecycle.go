@@ -132,12 +132,12 @@ func (s *Server) deployAPI(ctx context.Context, in *deployInput) (*apiOutput, er
 		return nil, err
 	}
 	result, st, err := s.change(ctx, in.Target, in.Condition, func(a *fsm.API) (*command.Command, error) {
-		definition, err := s.definitionToDeploy(a)
+		definition, slots, err := s.definitionToDeploy(a)
 		if err != nil {
 			return nil, err
 		}
 		return &command.Command{Change: &command.Command_Deploy{Deploy: &command.Deploy{
-			ApiId: a.ID, ExpectVersion: a.Version, Definition: definition, Label: label,
+			ApiId: a.ID, ExpectVersion: a.Version, Definition: definition, Slots: slots, Label: label,
 		}}}, nil
 	})
 	if err != nil {
@@ -174,19 +174,31 @@ func deployLabel(body []byte) (string, error) {
 	return b.Label, nil
 }
 
-// definitionToDeploy is what workers would get of a record, or why they cannot.
-func (s *Server) definitionToDeploy(a *fsm.API) ([]byte, error) {
-	api, definition, err := deployable(a)
+// definitionToDeploy is what workers would get of a record, with slots for the steps of shared policy groups, or why they
+// cannot.
+func (s *Server) definitionToDeploy(a *fsm.API) ([]byte, []*command.Slot, error) {
+	api, err := compose(a, (*fsm.Plan).Served)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(api.Plans) == 0 { // the state machine says so, with what to do
-		return definition, nil
+		b, err := json.Marshal(api)
+		if err != nil {
+			return nil, nil, fmt.Errorf("encode definition of API %s: %w", a.ID, err)
+		}
+		return b, nil, nil
+	}
+	uses, found := findGroups(s.deps.Replica.State(), a.Organization, a.Environment, api)
+	if len(found) > 0 {
+		return nil, nil, invalid(http.StatusBadRequest, management.CodeAPINotDeployable, found)
+	}
+	if err := embed(uses, deployedSteps); err != nil {
+		return nil, nil, err
 	}
 	if found := s.deps.Deployable(api); len(found.Errors()) > 0 {
-		return nil, invalid(http.StatusBadRequest, management.CodeAPINotDeployable, found)
+		return nil, nil, invalid(http.StatusBadRequest, management.CodeAPINotDeployable, inGroups(uses, found))
 	}
-	return definition, nil
+	return slotted(api, uses)
 }
 
 type actInput struct {
@@ -208,7 +220,7 @@ func (s *Server) actOnAPI(ctx context.Context, in *actInput) (*doneOutput, error
 	result, _, err := s.change(ctx, in.Target, in.Condition, func(a *fsm.API) (*command.Command, error) {
 		set := &command.SetState{ApiId: a.ID, ExpectVersion: a.Version, To: to}
 		if to == command.ApiState_API_STATE_STARTED && a.Deployed == nil {
-			if set.Definition, err = s.definitionToDeploy(a); err != nil {
+			if set.Definition, set.Slots, err = s.definitionToDeploy(a); err != nil {
 				return nil, err
 			}
 		}

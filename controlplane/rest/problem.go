@@ -78,6 +78,13 @@ var refusals = map[command.Code]answer{
 	command.Code_CODE_REPLAY_EXISTS:                   {http.StatusBadRequest, management.CodeReplayExists},
 	command.Code_CODE_REPLAY_REFUSED:                  {http.StatusBadRequest, management.CodeReplayRefused},
 
+	command.Code_CODE_GROUP_NOT_FOUND:    {http.StatusNotFound, management.CodeGroupNotFound},
+	command.Code_CODE_GROUP_EXISTS:       {http.StatusBadRequest, management.CodeGroupExists},
+	command.Code_CODE_GROUP_USED:         {http.StatusBadRequest, management.CodeGroupUsed},
+	command.Code_CODE_GROUP_NOT_DEPLOYED: {http.StatusBadRequest, management.CodeGroupNotDeployed},
+	command.Code_CODE_GROUP_CHANGED:      {http.StatusBadRequest, management.CodeGroupInvalid},
+	command.Code_CODE_GROUP_TOO_LARGE:    {http.StatusBadRequest, management.CodeGroupTooLarge},
+
 	command.Code_CODE_UNSPECIFIED: {http.StatusInternalServerError, management.CodeInternal},
 }
 

@@ -155,6 +155,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	s.registerPlans()
 	s.registerSubscriptions()
 	s.registerReplays()
+	s.registerGroups()
 	s.registerCluster()
 	if err := s.serveOpenAPI(); err != nil {
 		return nil, err

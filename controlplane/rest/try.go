@@ -24,7 +24,7 @@ type tryInput struct{ Scope }
 
 type tryOutput struct{ Body *management.TrialReport }
 
-func (s *Server) tryDraft(ctx context.Context, _ *tryInput) (*tryOutput, error) {
+func (s *Server) tryDraft(ctx context.Context, in *tryInput) (*tryOutput, error) {
 	body, err := asJSON(requestOf(ctx).body, "trial")
 	if err != nil {
 		return nil, err
@@ -44,6 +44,16 @@ func (s *Server) tryDraft(ctx context.Context, _ *tryInput) (*tryOutput, error) 
 	if found := s.deps.Validate(doc); found.Err() != nil {
 		return nil, invalid(http.StatusBadRequest, "", within(found))
 	}
+	uses, missing := findGroups(s.deps.Replica.State(), in.Org, in.Env, doc.API)
+	if len(missing) > 0 {
+		for i := range missing {
+			missing[i].Pointer = doc.Origin(missing[i].Pointer)
+		}
+		return nil, invalid(http.StatusBadRequest, "", within(missing))
+	}
+	if err := embed(uses, deployedSteps); err != nil {
+		return nil, s.fail(err)
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, tryTimeout, fmt.Errorf("not done within %s", tryTimeout))
 	defer cancel()
 	select {
@@ -55,6 +65,7 @@ func (s *Server) tryDraft(ctx context.Context, _ *tryInput) (*tryOutput, error) 
 	report, err := s.deps.Try(ctx, doc.API, t)
 	switch {
 	case errors.As(err, &problems):
+		problems = inGroups(uses, problems)
 		for i := range problems {
 			problems[i].Pointer = doc.Origin(problems[i].Pointer)
 		}

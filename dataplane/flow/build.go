@@ -40,7 +40,7 @@ const (
 	codeExpression  = "flow.expression.invalid"       // an expression that does not parse
 	codeResource    = "resource.type.unknown"         // no resource of this version; a warning, since policies tell where they miss it
 	codeProperty    = "properties.encryption.invalid" // an encrypted property that this worker cannot open
-	codeGroup       = "flow.step.sharedPolicyGroup.unsupported"
+	codeGroup       = "flow.step.sharedPolicyGroup.invalid"
 	codeFailureMode = "flow.step.failureMode.invalid"
 	codeEntrypoint  = "listeners.entrypoints.type.unsupported"
 	codeEntrypoints = "listeners.entrypoints.missing"

@@ -66,8 +66,13 @@ func (b *builder) properties() []apidef.Property {
 func (b *builder) steps(at string, phase policies.Phase, steps []apidef.Step) []*step {
 	var out []*step
 	for i := range steps {
-		if s := &steps[i]; on(s.Enabled) {
-			if done := b.step(fmt.Sprintf("%s/%d", at, i), phase, s); done != nil {
+		s, here := &steps[i], fmt.Sprintf("%s/%d", at, i)
+		switch {
+		case !on(s.Enabled):
+		case s.IsSharedGroup():
+			out = append(out, b.group(here, phase, s)...)
+		default:
+			if done := b.step(here, phase, s); done != nil {
 				out = append(out, done)
 			}
 		}
@@ -76,10 +81,6 @@ func (b *builder) steps(at string, phase policies.Phase, steps []apidef.Step) []
 }
 
 func (b *builder) step(at string, phase policies.Phase, def *apidef.Step) *step {
-	if def.Policy == "" && len(def.SharedPolicyGroupRef) > 0 {
-		b.fail(at+"/sharedPolicyGroupRef", codeGroup, "shared policy groups are not served by this version; write the group's steps into the flow, or disable the step")
-		return nil
-	}
 	typ, ok := b.cfg.Policies.Find(def.Policy)
 	if !ok {
 		known := "this version has none"

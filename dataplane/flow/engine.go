@@ -169,8 +169,9 @@ func runOf(x *exchange.Exchange) *run {
 
 // request runs the request phase. nil: the exchange goes on.
 func (r *run) request(ctx context.Context) error {
+	var in, out *step // of the shared policy group of the step before: the one that runs, the one that does not
 	for _, s := range r.program.request {
-		if !s.meets(s.condition, &r.context) {
+		if s.group != nil && !s.group.entered(&in, &out, s.group.condition, &r.context) || !s.meets(s.condition, &r.context) {
 			continue
 		}
 		s.counters.Runs.Add(1)
@@ -188,8 +189,9 @@ func (r *run) response(ctx context.Context, streaming bool) error {
 	}
 	r.answered = true
 	r.context.Streaming = streaming
+	var in, out *step // of the shared policy group of the step before: the one that runs, the one that does not
 	for _, s := range r.program.response {
-		if !s.meets(s.condition, &r.context) {
+		if s.group != nil && !s.group.entered(&in, &out, s.group.condition, &r.context) || !s.meets(s.condition, &r.context) {
 			continue
 		}
 		s.counters.Runs.Add(1)

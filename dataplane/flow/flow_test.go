@@ -46,7 +46,7 @@ func TestNew_Refuses(t *testing.T) {
 		{"match required", func(a *apidef.API) { a.FlowExecution = &apidef.FlowExecution{MatchRequired: true} }, nil},
 		{"shared policy group", func(a *apidef.API) {
 			a.Flows = []apidef.Flow{{Request: []apidef.Step{{SharedPolicyGroupRef: json.RawMessage(`{"name":"g"}`)}}}}
-		}, []string{"/flows/0/request/0/sharedPolicyGroupRef  shared policy groups are not served"}},
+		}, []string{"/flows/0/request/0/sharedPolicyGroupRef  the steps of the shared policy group are missing"}},
 		{"condition of a flow", func(a *apidef.API) {
 			a.Flows = []apidef.Flow{{Selectors: []apidef.Selector{{Type: "condition", Condition: "{#request.}"}}}}
 		}, []string{"/flows/0/selectors/0/condition  is no expression: at 1:"}},

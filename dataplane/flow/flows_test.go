@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -74,6 +75,9 @@ func (p *tagPolicy) OnMessage(_ context.Context, _ *policies.Context, m *message
 		return policies.ErrEnd
 	case p.FailAt > 0 && m.Offset == p.FailAt:
 		m.Content = []byte("spoilt")
+		if p.Name == "cut off" {
+			return fmt.Errorf("read the answer: %w", io.EOF)
+		}
 		return &message.Failure{Status: 418, Key: "TEAPOT", Message: "no"}
 	}
 	if !p.Filter && p.Name != "" {
@@ -284,6 +288,22 @@ func TestFlows_PublishFailureNamesThePolicy(t *testing.T) {
 		if errors.As(s.err, &f) != (want != "") || f != nil && (f.Key != want || f.Status != 400 || !strings.Contains(f.Error(), `policy json-validation (step "shape")`)) {
 			t.Errorf("%s: %v, want %q", body, s.err, want)
 		}
+	}
+}
+
+// TestFlows_CutOffIsAFailure: the end of what a policy reads is not the end of the stream.
+func TestFlows_CutOffIsAFailure(t *testing.T) {
+	t.Parallel()
+	s := newStage(t).flows(`[{"subscribe":[{"policy":"tag","configuration":{"name":"cut off","failAt":1}}]}]`)
+	s.source = func(connectors.SubscribeOptions) connectors.Subscription {
+		return &planetest.Subscription{PollFunc: func(int) ([]message.Message, error) {
+			return []message.Message{{Kind: message.Data, Offset: 1, Content: []byte("x")}}, nil
+		}}
+	}
+	s.deploy().ask("GET", "/", "")
+	_, err := s.sub.Poll(1)
+	if f := (*message.Failure)(nil); !errors.As(err, &f) || errors.Is(err, io.EOF) || !strings.Contains(err.Error(), "EOF") {
+		t.Errorf("%v", err)
 	}
 }
 

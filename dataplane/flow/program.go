@@ -53,7 +53,7 @@ const maxChains = 64
 
 func (l *line) settle() {
 	for _, s := range l.steps {
-		if s.condition != nil || s.connector != nil {
+		if s.condition != nil || s.connector != nil || s.group != nil && s.group.condition != nil {
 			return
 		}
 	}
@@ -69,31 +69,32 @@ func (l *line) chain(c *policies.Context) *chain {
 	var active []*step
 	key := make([]byte, 0, len(l.steps))
 	own := false
+	var in, out *step // see run.request
 	for i, s := range l.steps {
-		if s.meets(s.condition, c) {
+		if (s.group == nil || s.group.entered(&in, &out, s.group.condition, c)) && s.meets(s.condition, c) {
 			active = append(active, s)
 			key = append(key, byte(i), byte(i>>8))
 			own = own || s.connector != nil
 		}
 	}
 	if own {
-		out := newChain(active)
-		out.connect(c)
-		return out
+		own := newChain(active)
+		own.connect(c)
+		return own
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	out := l.chains[string(key)]
-	if out == nil {
-		out = newChain(active)
+	made := l.chains[string(key)]
+	if made == nil {
+		made = newChain(active)
 		if l.chains == nil {
 			l.chains = map[string]*chain{}
 		}
 		if len(l.chains) < maxChains {
-			l.chains[string(key)] = out
+			l.chains[string(key)] = made
 		}
 	}
-	return out.orNil()
+	return made.orNil()
 }
 
 // chain is the steps that run for each message of a connection. Its address is the key of the runs that subscribers share.
@@ -113,6 +114,9 @@ func newChain(steps []*step) *chain {
 		c.links = append(c.links, link{s, s.messages})
 		t := s.traits
 		c.traits.Shared = c.traits.Shared && t.Shared && s.connector == nil && (s.messageCondition == nil || s.messageCondition.Shared())
+		if s.group != nil && s.group.messageCondition != nil {
+			c.traits.Shared = c.traits.Shared && s.group.messageCondition.Shared()
+		}
 		c.traits.Filter = c.traits.Filter && t.Filter
 		c.traits.Blocks = c.traits.Blocks || t.Blocks || s.buries // a dead letter is waited for
 	}
@@ -139,8 +143,12 @@ func (c *chain) connect(pc *policies.Context) {
 // run makes of m what the chain makes of it, or tells in an error why it goes no further.
 func (c *chain) run(ctx context.Context, pc *policies.Context, m *message.Message) error {
 	pc.SetMessage(m)
+	var in, out *step // see run.request
 	for i := range c.links {
 		l := &c.links[i]
+		if l.group != nil && l.group.messageCondition != nil && !l.group.entered(&in, &out, l.group.messageCondition, pc) {
+			continue
+		}
 		if err := l.onMessage(ctx, pc, l.policy, m); err != nil {
 			return err
 		}

@@ -22,6 +22,7 @@ type step struct {
 	skips                       bool   // a failure leaves the message or exchange as it was before the step
 	buries                      bool   // a message that fails becomes a dead letter
 	at                          string // its place in the definition
+	group                       *step  // what stands for the shared policy group that the step is part of, with its conditions; nil: it has none
 	request                     policies.RequestPolicy
 	response                    policies.ResponsePolicy
 	messages                    policies.MessagePolicy
@@ -34,7 +35,11 @@ type step struct {
 // uses is what the step's expressions read while messages flow.
 func (s *step) uses() policies.Uses {
 	out := s.traits.Uses
-	for _, e := range []*policies.Expression{s.condition, s.messageCondition} {
+	conditions := []*policies.Expression{s.condition, s.messageCondition}
+	if s.group != nil {
+		conditions = append(conditions, s.group.condition, s.group.messageCondition)
+	}
+	for _, e := range conditions {
 		if e != nil {
 			out.Merge(e.Uses())
 		}

@@ -135,7 +135,13 @@ func (t *Trial) connect(ctx context.Context, o TrialOptions) error {
 
 // choose runs the request phase and chooses the chain.
 func (t *Trial) choose(ctx context.Context, publish bool) error {
+	var in, out *step // see run.request
 	for _, s := range t.run.program.request {
+		if s.group != nil && !s.group.entered(&in, &out, s.group.condition, &t.run.context) {
+			t.Before = append(t.Before, management.TrialStep{Policy: s.policy, Name: s.name, Pointer: s.at, Result: management.TrialSkipped,
+				Reason: "the condition of its shared policy group is not met"})
+			continue
+		}
 		did, err := t.once(ctx, s)
 		t.Before = append(t.Before, did)
 		if err != nil {
@@ -243,12 +249,15 @@ func (t *Trial) walk(ctx context.Context, m *message.Message, r *TrialResult) (q
 		return quiet
 	}
 	t.run.context.SetMessage(m)
+	var in, out *step // see run.request
 	for _, s := range t.steps {
 		did := management.TrialStep{Policy: s.policy, Name: s.name, Pointer: s.at}
 		l := t.linkOf(s)
 		switch {
 		case l == nil:
 			did.Result, did.Reason = management.TrialSkipped, "its condition is not met"
+		case s.group != nil && !s.group.entered(&in, &out, s.group.messageCondition, &t.run.context):
+			did.Result, did.Reason = management.TrialSkipped, "the message condition of its shared policy group is not met"
 		case !s.meets(s.messageCondition, &t.run.context):
 			did.Result, did.Reason = management.TrialSkipped, "its message condition is not met"
 		}

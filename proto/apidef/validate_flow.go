@@ -62,9 +62,12 @@ func (c *checker) checkPhase(at, name string, steps []Step) {
 
 func (c *checker) checkStep(at, phase string, s *Step) {
 	switch {
-	case s.Policy == "" && len(s.SharedPolicyGroupRef) == 0:
-		c.fail(at+"/policy", CodeMemberMissing, "is required: the policy that this step runs")
+	case s.IsSharedGroup():
+		if _, member, err := s.SharedGroup(); err != nil {
+			c.fail(childOf(at, member), CodeValueInvalid, "%v", err)
+		}
 	case s.Policy == "":
+		c.fail(at+"/policy", CodeMemberMissing, "is required: the policy that this step runs")
 	case c.env.Policy != nil && !c.env.Policy(s.Policy):
 		c.fail(at+"/policy", CodePolicyUnknown, "%s is no policy%s", s.Policy, known(c.env.PolicyNames))
 	case c.env.CheckPolicy != nil:
@@ -118,7 +121,7 @@ const deadLetter = "dead-letter"
 // endpoint for those too. A shared policy group may have any steps.
 func (a *API) BuriesMessages() bool {
 	buries := func(s Step) bool {
-		return s.FailureMode == deadLetter || len(s.SharedPolicyGroupRef) > 0
+		return s.FailureMode == deadLetter || s.IsSharedGroup()
 	}
 	in := func(flows []Flow) bool {
 		return slices.ContainsFunc(flows, func(f Flow) bool {

@@ -8,8 +8,8 @@ import (
 )
 
 // Format is the log and snapshot format that this version writes; it reads every format up to it. Format 2 has
-// subscriptions.
-const Format = 2
+// subscriptions, format 3 shared policy groups.
+const Format = 3
 
 // MaxBytes bounds one encoded command. The management API takes bodies up to 4 MiB (proto/management); a command
 // holds one definition and its plans, and protobuf adds little to either.
@@ -27,8 +27,11 @@ var (
 // taking what they know while a cluster is upgraded.
 func Marshal(c *Command) ([]byte, error) {
 	c.Format = 1
-	if c.SubscriptionID() != "" {
-		c.Format = Format
+	switch {
+	case c.GroupID() != "", len(c.GetDeploy().GetSlots())+len(c.GetSetState().GetSlots()) > 0:
+		c.Format = 3
+	case c.SubscriptionID() != "":
+		c.Format = 2
 	}
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(c)
 	if err != nil {
@@ -91,6 +94,21 @@ func (c *Command) SubscriptionID() string {
 		return ch.EndReplay.GetSubscriptionId()
 	case *Command_AssignReplay:
 		return ch.AssignReplay.GetSubscriptionId()
+	}
+	return ""
+}
+
+// GroupID is the shared policy group that the change is about; none for a change of something else.
+func (c *Command) GroupID() string {
+	switch ch := c.GetChange().(type) {
+	case *Command_PutGroup:
+		return ch.PutGroup.GetGroupId()
+	case *Command_DeployGroup:
+		return ch.DeployGroup.GetGroupId()
+	case *Command_UndeployGroup:
+		return ch.UndeployGroup.GetGroupId()
+	case *Command_DeleteGroup:
+		return ch.DeleteGroup.GetGroupId()
 	}
 	return ""
 }

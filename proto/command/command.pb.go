@@ -409,6 +409,14 @@ const (
 	Code_CODE_REPLAY_NOT_FOUND   Code = 61
 	Code_CODE_REPLAY_EXISTS      Code = 62
 	Code_CODE_REPLAY_REFUSED     Code = 63
+	Code_CODE_GROUP_NOT_FOUND    Code = 70
+	Code_CODE_GROUP_EXISTS       Code = 71
+	// CODE_GROUP_USED: a deployed API refers to the group.
+	Code_CODE_GROUP_USED         Code = 72
+	Code_CODE_GROUP_NOT_DEPLOYED Code = 73
+	Code_CODE_GROUP_CHANGED      Code = 74
+	// CODE_GROUP_TOO_LARGE: with its steps a definition would be larger than workers take.
+	Code_CODE_GROUP_TOO_LARGE Code = 75
 )
 
 // Enum value maps for Code.
@@ -454,6 +462,12 @@ var (
 		61: "CODE_REPLAY_NOT_FOUND",
 		62: "CODE_REPLAY_EXISTS",
 		63: "CODE_REPLAY_REFUSED",
+		70: "CODE_GROUP_NOT_FOUND",
+		71: "CODE_GROUP_EXISTS",
+		72: "CODE_GROUP_USED",
+		73: "CODE_GROUP_NOT_DEPLOYED",
+		74: "CODE_GROUP_CHANGED",
+		75: "CODE_GROUP_TOO_LARGE",
 	}
 	Code_value = map[string]int32{
 		"CODE_UNSPECIFIED":                     0,
@@ -496,6 +510,12 @@ var (
 		"CODE_REPLAY_NOT_FOUND":                61,
 		"CODE_REPLAY_EXISTS":                   62,
 		"CODE_REPLAY_REFUSED":                  63,
+		"CODE_GROUP_NOT_FOUND":                 70,
+		"CODE_GROUP_EXISTS":                    71,
+		"CODE_GROUP_USED":                      72,
+		"CODE_GROUP_NOT_DEPLOYED":              73,
+		"CODE_GROUP_CHANGED":                   74,
+		"CODE_GROUP_TOO_LARGE":                 75,
 	}
 )
 
@@ -576,7 +596,7 @@ func (x Claim_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Claim_Kind.Descriptor instead.
 func (Claim_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{16, 0}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{21, 0}
 }
 
 // Command is one entry of the raft log: a change, who asked for it, and when the leader took it.
@@ -605,6 +625,10 @@ type Command struct {
 	//	*Command_AddReplay
 	//	*Command_EndReplay
 	//	*Command_AssignReplay
+	//	*Command_PutGroup
+	//	*Command_DeployGroup
+	//	*Command_UndeployGroup
+	//	*Command_DeleteGroup
 	Change        isCommand_Change `protobuf_oneof:"change"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -792,6 +816,42 @@ func (x *Command) GetAssignReplay() *AssignReplay {
 	return nil
 }
 
+func (x *Command) GetPutGroup() *PutGroup {
+	if x != nil {
+		if x, ok := x.Change.(*Command_PutGroup); ok {
+			return x.PutGroup
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetDeployGroup() *DeployGroup {
+	if x != nil {
+		if x, ok := x.Change.(*Command_DeployGroup); ok {
+			return x.DeployGroup
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetUndeployGroup() *UndeployGroup {
+	if x != nil {
+		if x, ok := x.Change.(*Command_UndeployGroup); ok {
+			return x.UndeployGroup
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetDeleteGroup() *DeleteGroup {
+	if x != nil {
+		if x, ok := x.Change.(*Command_DeleteGroup); ok {
+			return x.DeleteGroup
+		}
+	}
+	return nil
+}
+
 type isCommand_Change interface {
 	isCommand_Change()
 }
@@ -848,6 +908,22 @@ type Command_AssignReplay struct {
 	AssignReplay *AssignReplay `protobuf:"bytes,22,opt,name=assign_replay,json=assignReplay,proto3,oneof"`
 }
 
+type Command_PutGroup struct {
+	PutGroup *PutGroup `protobuf:"bytes,23,opt,name=put_group,json=putGroup,proto3,oneof"`
+}
+
+type Command_DeployGroup struct {
+	DeployGroup *DeployGroup `protobuf:"bytes,24,opt,name=deploy_group,json=deployGroup,proto3,oneof"`
+}
+
+type Command_UndeployGroup struct {
+	UndeployGroup *UndeployGroup `protobuf:"bytes,25,opt,name=undeploy_group,json=undeployGroup,proto3,oneof"`
+}
+
+type Command_DeleteGroup struct {
+	DeleteGroup *DeleteGroup `protobuf:"bytes,26,opt,name=delete_group,json=deleteGroup,proto3,oneof"`
+}
+
 func (*Command_PutApi) isCommand_Change() {}
 
 func (*Command_DeleteApi) isCommand_Change() {}
@@ -873,6 +949,14 @@ func (*Command_AddReplay) isCommand_Change() {}
 func (*Command_EndReplay) isCommand_Change() {}
 
 func (*Command_AssignReplay) isCommand_Change() {}
+
+func (*Command_PutGroup) isCommand_Change() {}
+
+func (*Command_DeployGroup) isCommand_Change() {}
+
+func (*Command_UndeployGroup) isCommand_Change() {}
+
+func (*Command_DeleteGroup) isCommand_Change() {}
 
 // PutApi creates an API or replaces its definition, with its plans in the same step.
 type PutApi struct {
@@ -1309,7 +1393,9 @@ type Deploy struct {
 	// took the request, so that every node holds the same bytes whatever version it runs.
 	Definition []byte `protobuf:"bytes,3,opt,name=definition,proto3" json:"definition,omitempty"`
 	// label is the user's name of the deployment.
-	Label         string `protobuf:"bytes,4,opt,name=label,proto3" json:"label,omitempty"`
+	Label string `protobuf:"bytes,4,opt,name=label,proto3" json:"label,omitempty"`
+	// slots are where the steps of shared policy groups belong into definition; the state machine puts them there.
+	Slots         []*Slot `protobuf:"bytes,5,rep,name=slots,proto3" json:"slots,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1372,21 +1458,92 @@ func (x *Deploy) GetLabel() string {
 	return ""
 }
 
+func (x *Deploy) GetSlots() []*Slot {
+	if x != nil {
+		return x.Slots
+	}
+	return nil
+}
+
+// Slot is a part of a definition that is replaced by the deployed steps of a shared policy group: whoever replaces it needs
+// not read the rest, so every node makes the same bytes of it.
+type Slot struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	GroupId string                 `protobuf:"bytes,1,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
+	// offset and length are in bytes; slots stand in order and do not overlap.
+	Offset        uint64 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	Length        uint64 `protobuf:"varint,3,opt,name=length,proto3" json:"length,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Slot) Reset() {
+	*x = Slot{}
+	mi := &file_proto_command_command_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Slot) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Slot) ProtoMessage() {}
+
+func (x *Slot) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_command_command_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Slot.ProtoReflect.Descriptor instead.
+func (*Slot) Descriptor() ([]byte, []int) {
+	return file_proto_command_command_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Slot) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+func (x *Slot) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *Slot) GetLength() uint64 {
+	if x != nil {
+		return x.Length
+	}
+	return 0
+}
+
 // SetState starts or stops an API. The first start of an API that was never deployed deploys it.
 type SetState struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ApiId         string                 `protobuf:"bytes,1,opt,name=api_id,json=apiId,proto3" json:"api_id,omitempty"`
 	ExpectVersion uint64                 `protobuf:"varint,2,opt,name=expect_version,json=expectVersion,proto3" json:"expect_version,omitempty"`
 	To            ApiState               `protobuf:"varint,3,opt,name=to,proto3,enum=sluice.command.v1.ApiState" json:"to,omitempty"`
-	// definition is what a first start deploys; see Deploy.
-	Definition    []byte `protobuf:"bytes,4,opt,name=definition,proto3" json:"definition,omitempty"`
+	// definition is what a first start deploys, with slots; see Deploy.
+	Definition    []byte  `protobuf:"bytes,4,opt,name=definition,proto3" json:"definition,omitempty"`
+	Slots         []*Slot `protobuf:"bytes,5,rep,name=slots,proto3" json:"slots,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SetState) Reset() {
 	*x = SetState{}
-	mi := &file_proto_command_command_proto_msgTypes[7]
+	mi := &file_proto_command_command_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1398,7 +1555,7 @@ func (x *SetState) String() string {
 func (*SetState) ProtoMessage() {}
 
 func (x *SetState) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[7]
+	mi := &file_proto_command_command_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1411,7 +1568,7 @@ func (x *SetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetState.ProtoReflect.Descriptor instead.
 func (*SetState) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{7}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SetState) GetApiId() string {
@@ -1442,6 +1599,312 @@ func (x *SetState) GetDefinition() []byte {
 	return nil
 }
 
+func (x *SetState) GetSlots() []*Slot {
+	if x != nil {
+		return x.Slots
+	}
+	return nil
+}
+
+// PutGroup creates a shared policy group or replaces its content; APIs see it when it is deployed.
+type PutGroup struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	GroupId string                 `protobuf:"bytes,1,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
+	// create refuses an id that exists; without it an id that does not exist is refused.
+	Create bool `protobuf:"varint,2,opt,name=create,proto3" json:"create,omitempty"`
+	// expect_version refuses the change unless the record's version is this one; 0 takes any.
+	ExpectVersion uint64 `protobuf:"varint,3,opt,name=expect_version,json=expectVersion,proto3" json:"expect_version,omitempty"`
+	// organization, environment, api_type and phase are of a new group and never change.
+	Organization string `protobuf:"bytes,4,opt,name=organization,proto3" json:"organization,omitempty"`
+	Environment  string `protobuf:"bytes,5,opt,name=environment,proto3" json:"environment,omitempty"`
+	// api_type is the kind of APIs that may refer to the group: message, proxy, native.
+	ApiType string `protobuf:"bytes,6,opt,name=api_type,json=apiType,proto3" json:"api_type,omitempty"`
+	// phase is the member of a flow that the steps are for: request, response, publish, subscribe, interact, connect.
+	Phase       string `protobuf:"bytes,7,opt,name=phase,proto3" json:"phase,omitempty"`
+	CrossId     string `protobuf:"bytes,8,opt,name=cross_id,json=crossId,proto3" json:"cross_id,omitempty"`
+	Name        string `protobuf:"bytes,9,opt,name=name,proto3" json:"name,omitempty"`
+	Description string `protobuf:"bytes,10,opt,name=description,proto3" json:"description,omitempty"`
+	// prerequisite is what the group tells those who use it, such as a resource that the API must have.
+	Prerequisite string `protobuf:"bytes,11,opt,name=prerequisite,proto3" json:"prerequisite,omitempty"`
+	// steps are the normal form as a JSON array.
+	Steps         []byte `protobuf:"bytes,12,opt,name=steps,proto3" json:"steps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutGroup) Reset() {
+	*x = PutGroup{}
+	mi := &file_proto_command_command_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutGroup) ProtoMessage() {}
+
+func (x *PutGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_command_command_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutGroup.ProtoReflect.Descriptor instead.
+func (*PutGroup) Descriptor() ([]byte, []int) {
+	return file_proto_command_command_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PutGroup) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+func (x *PutGroup) GetCreate() bool {
+	if x != nil {
+		return x.Create
+	}
+	return false
+}
+
+func (x *PutGroup) GetExpectVersion() uint64 {
+	if x != nil {
+		return x.ExpectVersion
+	}
+	return 0
+}
+
+func (x *PutGroup) GetOrganization() string {
+	if x != nil {
+		return x.Organization
+	}
+	return ""
+}
+
+func (x *PutGroup) GetEnvironment() string {
+	if x != nil {
+		return x.Environment
+	}
+	return ""
+}
+
+func (x *PutGroup) GetApiType() string {
+	if x != nil {
+		return x.ApiType
+	}
+	return ""
+}
+
+func (x *PutGroup) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *PutGroup) GetCrossId() string {
+	if x != nil {
+		return x.CrossId
+	}
+	return ""
+}
+
+func (x *PutGroup) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PutGroup) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *PutGroup) GetPrerequisite() string {
+	if x != nil {
+		return x.Prerequisite
+	}
+	return ""
+}
+
+func (x *PutGroup) GetSteps() []byte {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+// DeployGroup makes a group's steps the ones of every deployed API that refers to it.
+type DeployGroup struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	GroupId       string                 `protobuf:"bytes,1,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
+	ExpectVersion uint64                 `protobuf:"varint,2,opt,name=expect_version,json=expectVersion,proto3" json:"expect_version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeployGroup) Reset() {
+	*x = DeployGroup{}
+	mi := &file_proto_command_command_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeployGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeployGroup) ProtoMessage() {}
+
+func (x *DeployGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_command_command_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeployGroup.ProtoReflect.Descriptor instead.
+func (*DeployGroup) Descriptor() ([]byte, []int) {
+	return file_proto_command_command_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *DeployGroup) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+func (x *DeployGroup) GetExpectVersion() uint64 {
+	if x != nil {
+		return x.ExpectVersion
+	}
+	return 0
+}
+
+// UndeployGroup takes a group back; one that a deployed API refers to is refused.
+type UndeployGroup struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	GroupId       string                 `protobuf:"bytes,1,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
+	ExpectVersion uint64                 `protobuf:"varint,2,opt,name=expect_version,json=expectVersion,proto3" json:"expect_version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UndeployGroup) Reset() {
+	*x = UndeployGroup{}
+	mi := &file_proto_command_command_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UndeployGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UndeployGroup) ProtoMessage() {}
+
+func (x *UndeployGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_command_command_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UndeployGroup.ProtoReflect.Descriptor instead.
+func (*UndeployGroup) Descriptor() ([]byte, []int) {
+	return file_proto_command_command_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *UndeployGroup) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+func (x *UndeployGroup) GetExpectVersion() uint64 {
+	if x != nil {
+		return x.ExpectVersion
+	}
+	return 0
+}
+
+// DeleteGroup removes a group; one that a deployed API refers to is refused.
+type DeleteGroup struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	GroupId       string                 `protobuf:"bytes,1,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
+	ExpectVersion uint64                 `protobuf:"varint,2,opt,name=expect_version,json=expectVersion,proto3" json:"expect_version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteGroup) Reset() {
+	*x = DeleteGroup{}
+	mi := &file_proto_command_command_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteGroup) ProtoMessage() {}
+
+func (x *DeleteGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_command_command_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteGroup.ProtoReflect.Descriptor instead.
+func (*DeleteGroup) Descriptor() ([]byte, []int) {
+	return file_proto_command_command_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *DeleteGroup) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+func (x *DeleteGroup) GetExpectVersion() uint64 {
+	if x != nil {
+		return x.ExpectVersion
+	}
+	return 0
+}
+
 // PutSubscription creates a subscription or changes what its consumer says; its statuses only move by MoveSubscription.
 type PutSubscription struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -1469,7 +1932,7 @@ type PutSubscription struct {
 
 func (x *PutSubscription) Reset() {
 	*x = PutSubscription{}
-	mi := &file_proto_command_command_proto_msgTypes[8]
+	mi := &file_proto_command_command_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1481,7 +1944,7 @@ func (x *PutSubscription) String() string {
 func (*PutSubscription) ProtoMessage() {}
 
 func (x *PutSubscription) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[8]
+	mi := &file_proto_command_command_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1494,7 +1957,7 @@ func (x *PutSubscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutSubscription.ProtoReflect.Descriptor instead.
 func (*PutSubscription) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{8}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PutSubscription) GetSubscriptionId() string {
@@ -1601,7 +2064,7 @@ type Consumer struct {
 
 func (x *Consumer) Reset() {
 	*x = Consumer{}
-	mi := &file_proto_command_command_proto_msgTypes[9]
+	mi := &file_proto_command_command_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1613,7 +2076,7 @@ func (x *Consumer) String() string {
 func (*Consumer) ProtoMessage() {}
 
 func (x *Consumer) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[9]
+	mi := &file_proto_command_command_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1626,7 +2089,7 @@ func (x *Consumer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Consumer.ProtoReflect.Descriptor instead.
 func (*Consumer) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{9}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Consumer) GetEntrypointId() string {
@@ -1667,7 +2130,7 @@ type MoveSubscription struct {
 
 func (x *MoveSubscription) Reset() {
 	*x = MoveSubscription{}
-	mi := &file_proto_command_command_proto_msgTypes[10]
+	mi := &file_proto_command_command_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1679,7 +2142,7 @@ func (x *MoveSubscription) String() string {
 func (*MoveSubscription) ProtoMessage() {}
 
 func (x *MoveSubscription) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[10]
+	mi := &file_proto_command_command_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1692,7 +2155,7 @@ func (x *MoveSubscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveSubscription.ProtoReflect.Descriptor instead.
 func (*MoveSubscription) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{10}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *MoveSubscription) GetSubscriptionId() string {
@@ -1750,7 +2213,7 @@ type FailSubscription struct {
 
 func (x *FailSubscription) Reset() {
 	*x = FailSubscription{}
-	mi := &file_proto_command_command_proto_msgTypes[11]
+	mi := &file_proto_command_command_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1762,7 +2225,7 @@ func (x *FailSubscription) String() string {
 func (*FailSubscription) ProtoMessage() {}
 
 func (x *FailSubscription) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[11]
+	mi := &file_proto_command_command_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1775,7 +2238,7 @@ func (x *FailSubscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FailSubscription.ProtoReflect.Descriptor instead.
 func (*FailSubscription) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{11}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *FailSubscription) GetSubscriptionId() string {
@@ -1814,7 +2277,7 @@ type AddReplay struct {
 
 func (x *AddReplay) Reset() {
 	*x = AddReplay{}
-	mi := &file_proto_command_command_proto_msgTypes[12]
+	mi := &file_proto_command_command_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1826,7 +2289,7 @@ func (x *AddReplay) String() string {
 func (*AddReplay) ProtoMessage() {}
 
 func (x *AddReplay) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[12]
+	mi := &file_proto_command_command_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1839,7 +2302,7 @@ func (x *AddReplay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddReplay.ProtoReflect.Descriptor instead.
 func (*AddReplay) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{12}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AddReplay) GetSubscriptionId() string {
@@ -1891,7 +2354,7 @@ type AssignReplay struct {
 
 func (x *AssignReplay) Reset() {
 	*x = AssignReplay{}
-	mi := &file_proto_command_command_proto_msgTypes[13]
+	mi := &file_proto_command_command_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1903,7 +2366,7 @@ func (x *AssignReplay) String() string {
 func (*AssignReplay) ProtoMessage() {}
 
 func (x *AssignReplay) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[13]
+	mi := &file_proto_command_command_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1916,7 +2379,7 @@ func (x *AssignReplay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignReplay.ProtoReflect.Descriptor instead.
 func (*AssignReplay) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{13}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AssignReplay) GetSubscriptionId() string {
@@ -1963,7 +2426,7 @@ type EndReplay struct {
 
 func (x *EndReplay) Reset() {
 	*x = EndReplay{}
-	mi := &file_proto_command_command_proto_msgTypes[14]
+	mi := &file_proto_command_command_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1975,7 +2438,7 @@ func (x *EndReplay) String() string {
 func (*EndReplay) ProtoMessage() {}
 
 func (x *EndReplay) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[14]
+	mi := &file_proto_command_command_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1988,7 +2451,7 @@ func (x *EndReplay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndReplay.ProtoReflect.Descriptor instead.
 func (*EndReplay) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{14}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *EndReplay) GetSubscriptionId() string {
@@ -2050,7 +2513,7 @@ type Plan struct {
 
 func (x *Plan) Reset() {
 	*x = Plan{}
-	mi := &file_proto_command_command_proto_msgTypes[15]
+	mi := &file_proto_command_command_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2062,7 +2525,7 @@ func (x *Plan) String() string {
 func (*Plan) ProtoMessage() {}
 
 func (x *Plan) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[15]
+	mi := &file_proto_command_command_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2075,7 +2538,7 @@ func (x *Plan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plan.ProtoReflect.Descriptor instead.
 func (*Plan) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{15}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Plan) GetId() string {
@@ -2176,7 +2639,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_proto_command_command_proto_msgTypes[16]
+	mi := &file_proto_command_command_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2188,7 +2651,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[16]
+	mi := &file_proto_command_command_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2201,7 +2664,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{16}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Claim) GetKind() Claim_Kind {
@@ -2242,7 +2705,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_proto_command_command_proto_msgTypes[17]
+	mi := &file_proto_command_command_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2254,7 +2717,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[17]
+	mi := &file_proto_command_command_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2267,7 +2730,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{17}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Result) GetIndex() uint64 {
@@ -2311,7 +2774,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_proto_command_command_proto_msgTypes[18]
+	mi := &file_proto_command_command_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2323,7 +2786,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[18]
+	mi := &file_proto_command_command_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2336,7 +2799,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{18}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Error) GetCode() Code {
@@ -2371,7 +2834,7 @@ type Parameter struct {
 
 func (x *Parameter) Reset() {
 	*x = Parameter{}
-	mi := &file_proto_command_command_proto_msgTypes[19]
+	mi := &file_proto_command_command_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2383,7 +2846,7 @@ func (x *Parameter) String() string {
 func (*Parameter) ProtoMessage() {}
 
 func (x *Parameter) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_command_proto_msgTypes[19]
+	mi := &file_proto_command_command_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2396,7 +2859,7 @@ func (x *Parameter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Parameter.ProtoReflect.Descriptor instead.
 func (*Parameter) Descriptor() ([]byte, []int) {
-	return file_proto_command_command_proto_rawDescGZIP(), []int{19}
+	return file_proto_command_command_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Parameter) GetName() string {
@@ -2417,7 +2880,7 @@ var File_proto_command_command_proto protoreflect.FileDescriptor
 
 const file_proto_command_command_proto_rawDesc = "" +
 	"\n" +
-	"\x1bproto/command/command.proto\x12\x11sluice.command.v1\"\xd1\a\n" +
+	"\x1bproto/command/command.proto\x12\x11sluice.command.v1\"\xe2\t\n" +
 	"\aCommand\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1d\n" +
 	"\n" +
@@ -2441,7 +2904,11 @@ const file_proto_command_command_proto_rawDesc = "" +
 	"add_replay\x18\x14 \x01(\v2\x1c.sluice.command.v1.AddReplayH\x00R\taddReplay\x12=\n" +
 	"\n" +
 	"end_replay\x18\x15 \x01(\v2\x1c.sluice.command.v1.EndReplayH\x00R\tendReplay\x12F\n" +
-	"\rassign_replay\x18\x16 \x01(\v2\x1f.sluice.command.v1.AssignReplayH\x00R\fassignReplayB\b\n" +
+	"\rassign_replay\x18\x16 \x01(\v2\x1f.sluice.command.v1.AssignReplayH\x00R\fassignReplay\x12:\n" +
+	"\tput_group\x18\x17 \x01(\v2\x1b.sluice.command.v1.PutGroupH\x00R\bputGroup\x12C\n" +
+	"\fdeploy_group\x18\x18 \x01(\v2\x1e.sluice.command.v1.DeployGroupH\x00R\vdeployGroup\x12I\n" +
+	"\x0eundeploy_group\x18\x19 \x01(\v2 .sluice.command.v1.UndeployGroupH\x00R\rundeployGroup\x12C\n" +
+	"\fdelete_group\x18\x1a \x01(\v2\x1e.sluice.command.v1.DeleteGroupH\x00R\vdeleteGroupB\b\n" +
 	"\x06change\"\xf1\x03\n" +
 	"\x06PutApi\x12\x15\n" +
 	"\x06api_id\x18\x01 \x01(\tR\x05apiId\x12\x16\n" +
@@ -2483,21 +2950,50 @@ const file_proto_command_command_proto_rawDesc = "" +
 	"DeletePlan\x12\x15\n" +
 	"\x06api_id\x18\x01 \x01(\tR\x05apiId\x12%\n" +
 	"\x0eexpect_version\x18\x02 \x01(\x04R\rexpectVersion\x12\x17\n" +
-	"\aplan_id\x18\x03 \x01(\tR\x06planId\"|\n" +
+	"\aplan_id\x18\x03 \x01(\tR\x06planId\"\xab\x01\n" +
 	"\x06Deploy\x12\x15\n" +
 	"\x06api_id\x18\x01 \x01(\tR\x05apiId\x12%\n" +
 	"\x0eexpect_version\x18\x02 \x01(\x04R\rexpectVersion\x12\x1e\n" +
 	"\n" +
 	"definition\x18\x03 \x01(\fR\n" +
 	"definition\x12\x14\n" +
-	"\x05label\x18\x04 \x01(\tR\x05label\"\x95\x01\n" +
+	"\x05label\x18\x04 \x01(\tR\x05label\x12-\n" +
+	"\x05slots\x18\x05 \x03(\v2\x17.sluice.command.v1.SlotR\x05slots\"Q\n" +
+	"\x04Slot\x12\x19\n" +
+	"\bgroup_id\x18\x01 \x01(\tR\agroupId\x12\x16\n" +
+	"\x06offset\x18\x02 \x01(\x04R\x06offset\x12\x16\n" +
+	"\x06length\x18\x03 \x01(\x04R\x06length\"\xc4\x01\n" +
 	"\bSetState\x12\x15\n" +
 	"\x06api_id\x18\x01 \x01(\tR\x05apiId\x12%\n" +
 	"\x0eexpect_version\x18\x02 \x01(\x04R\rexpectVersion\x12+\n" +
 	"\x02to\x18\x03 \x01(\x0e2\x1b.sluice.command.v1.ApiStateR\x02to\x12\x1e\n" +
 	"\n" +
 	"definition\x18\x04 \x01(\fR\n" +
-	"definition\"\xa1\x04\n" +
+	"definition\x12-\n" +
+	"\x05slots\x18\x05 \x03(\v2\x17.sluice.command.v1.SlotR\x05slots\"\xe6\x02\n" +
+	"\bPutGroup\x12\x19\n" +
+	"\bgroup_id\x18\x01 \x01(\tR\agroupId\x12\x16\n" +
+	"\x06create\x18\x02 \x01(\bR\x06create\x12%\n" +
+	"\x0eexpect_version\x18\x03 \x01(\x04R\rexpectVersion\x12\"\n" +
+	"\forganization\x18\x04 \x01(\tR\forganization\x12 \n" +
+	"\venvironment\x18\x05 \x01(\tR\venvironment\x12\x19\n" +
+	"\bapi_type\x18\x06 \x01(\tR\aapiType\x12\x14\n" +
+	"\x05phase\x18\a \x01(\tR\x05phase\x12\x19\n" +
+	"\bcross_id\x18\b \x01(\tR\acrossId\x12\x12\n" +
+	"\x04name\x18\t \x01(\tR\x04name\x12 \n" +
+	"\vdescription\x18\n" +
+	" \x01(\tR\vdescription\x12\"\n" +
+	"\fprerequisite\x18\v \x01(\tR\fprerequisite\x12\x14\n" +
+	"\x05steps\x18\f \x01(\fR\x05steps\"O\n" +
+	"\vDeployGroup\x12\x19\n" +
+	"\bgroup_id\x18\x01 \x01(\tR\agroupId\x12%\n" +
+	"\x0eexpect_version\x18\x02 \x01(\x04R\rexpectVersion\"Q\n" +
+	"\rUndeployGroup\x12\x19\n" +
+	"\bgroup_id\x18\x01 \x01(\tR\agroupId\x12%\n" +
+	"\x0eexpect_version\x18\x02 \x01(\x04R\rexpectVersion\"O\n" +
+	"\vDeleteGroup\x12\x19\n" +
+	"\bgroup_id\x18\x01 \x01(\tR\agroupId\x12%\n" +
+	"\x0eexpect_version\x18\x02 \x01(\x04R\rexpectVersion\"\xa1\x04\n" +
 	"\x0fPutSubscription\x12'\n" +
 	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\x16\n" +
 	"\x06create\x18\x02 \x01(\bR\x06create\x12%\n" +
@@ -2628,7 +3124,7 @@ const file_proto_command_command_proto_rawDesc = "" +
 	"\x13PLAN_STATUS_STAGING\x10\x01\x12\x19\n" +
 	"\x15PLAN_STATUS_PUBLISHED\x10\x02\x12\x1a\n" +
 	"\x16PLAN_STATUS_DEPRECATED\x10\x03\x12\x16\n" +
-	"\x12PLAN_STATUS_CLOSED\x10\x04*\xd3\b\n" +
+	"\x12PLAN_STATUS_CLOSED\x10\x04*\xe8\t\n" +
 	"\x04Code\x12\x14\n" +
 	"\x10CODE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eCODE_MALFORMED\x10\x01\x12\x14\n" +
@@ -2670,7 +3166,13 @@ const file_proto_command_command_proto_rawDesc = "" +
 	"\x17CODE_SUBSCRIPTION_STALE\x10<\x12\x19\n" +
 	"\x15CODE_REPLAY_NOT_FOUND\x10=\x12\x16\n" +
 	"\x12CODE_REPLAY_EXISTS\x10>\x12\x17\n" +
-	"\x13CODE_REPLAY_REFUSED\x10?B0Z.github.com/sluice-gateway/sluice/proto/commandb\x06proto3"
+	"\x13CODE_REPLAY_REFUSED\x10?\x12\x18\n" +
+	"\x14CODE_GROUP_NOT_FOUND\x10F\x12\x15\n" +
+	"\x11CODE_GROUP_EXISTS\x10G\x12\x13\n" +
+	"\x0fCODE_GROUP_USED\x10H\x12\x1b\n" +
+	"\x17CODE_GROUP_NOT_DEPLOYED\x10I\x12\x16\n" +
+	"\x12CODE_GROUP_CHANGED\x10J\x12\x18\n" +
+	"\x14CODE_GROUP_TOO_LARGE\x10KB0Z.github.com/sluice-gateway/sluice/proto/commandb\x06proto3"
 
 var (
 	file_proto_command_command_proto_rawDescOnce sync.Once
@@ -2685,7 +3187,7 @@ func file_proto_command_command_proto_rawDescGZIP() []byte {
 }
 
 var file_proto_command_command_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_proto_command_command_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_proto_command_command_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_proto_command_command_proto_goTypes = []any{
 	(SubscriptionMove)(0),    // 0: sluice.command.v1.SubscriptionMove
 	(SubscriptionStatus)(0),  // 1: sluice.command.v1.SubscriptionStatus
@@ -2702,20 +3204,25 @@ var file_proto_command_command_proto_goTypes = []any{
 	(*MovePlan)(nil),         // 12: sluice.command.v1.MovePlan
 	(*DeletePlan)(nil),       // 13: sluice.command.v1.DeletePlan
 	(*Deploy)(nil),           // 14: sluice.command.v1.Deploy
-	(*SetState)(nil),         // 15: sluice.command.v1.SetState
-	(*PutSubscription)(nil),  // 16: sluice.command.v1.PutSubscription
-	(*Consumer)(nil),         // 17: sluice.command.v1.Consumer
-	(*MoveSubscription)(nil), // 18: sluice.command.v1.MoveSubscription
-	(*FailSubscription)(nil), // 19: sluice.command.v1.FailSubscription
-	(*AddReplay)(nil),        // 20: sluice.command.v1.AddReplay
-	(*AssignReplay)(nil),     // 21: sluice.command.v1.AssignReplay
-	(*EndReplay)(nil),        // 22: sluice.command.v1.EndReplay
-	(*Plan)(nil),             // 23: sluice.command.v1.Plan
-	(*Claim)(nil),            // 24: sluice.command.v1.Claim
-	(*Result)(nil),           // 25: sluice.command.v1.Result
-	(*Error)(nil),            // 26: sluice.command.v1.Error
-	(*Parameter)(nil),        // 27: sluice.command.v1.Parameter
-	nil,                      // 28: sluice.command.v1.PutSubscription.MetadataEntry
+	(*Slot)(nil),             // 15: sluice.command.v1.Slot
+	(*SetState)(nil),         // 16: sluice.command.v1.SetState
+	(*PutGroup)(nil),         // 17: sluice.command.v1.PutGroup
+	(*DeployGroup)(nil),      // 18: sluice.command.v1.DeployGroup
+	(*UndeployGroup)(nil),    // 19: sluice.command.v1.UndeployGroup
+	(*DeleteGroup)(nil),      // 20: sluice.command.v1.DeleteGroup
+	(*PutSubscription)(nil),  // 21: sluice.command.v1.PutSubscription
+	(*Consumer)(nil),         // 22: sluice.command.v1.Consumer
+	(*MoveSubscription)(nil), // 23: sluice.command.v1.MoveSubscription
+	(*FailSubscription)(nil), // 24: sluice.command.v1.FailSubscription
+	(*AddReplay)(nil),        // 25: sluice.command.v1.AddReplay
+	(*AssignReplay)(nil),     // 26: sluice.command.v1.AssignReplay
+	(*EndReplay)(nil),        // 27: sluice.command.v1.EndReplay
+	(*Plan)(nil),             // 28: sluice.command.v1.Plan
+	(*Claim)(nil),            // 29: sluice.command.v1.Claim
+	(*Result)(nil),           // 30: sluice.command.v1.Result
+	(*Error)(nil),            // 31: sluice.command.v1.Error
+	(*Parameter)(nil),        // 32: sluice.command.v1.Parameter
+	nil,                      // 33: sluice.command.v1.PutSubscription.MetadataEntry
 }
 var file_proto_command_command_proto_depIdxs = []int32{
 	9,  // 0: sluice.command.v1.Command.put_api:type_name -> sluice.command.v1.PutApi
@@ -2724,31 +3231,37 @@ var file_proto_command_command_proto_depIdxs = []int32{
 	12, // 3: sluice.command.v1.Command.move_plan:type_name -> sluice.command.v1.MovePlan
 	13, // 4: sluice.command.v1.Command.delete_plan:type_name -> sluice.command.v1.DeletePlan
 	14, // 5: sluice.command.v1.Command.deploy:type_name -> sluice.command.v1.Deploy
-	15, // 6: sluice.command.v1.Command.set_state:type_name -> sluice.command.v1.SetState
-	16, // 7: sluice.command.v1.Command.put_subscription:type_name -> sluice.command.v1.PutSubscription
-	18, // 8: sluice.command.v1.Command.move_subscription:type_name -> sluice.command.v1.MoveSubscription
-	19, // 9: sluice.command.v1.Command.fail_subscription:type_name -> sluice.command.v1.FailSubscription
-	20, // 10: sluice.command.v1.Command.add_replay:type_name -> sluice.command.v1.AddReplay
-	22, // 11: sluice.command.v1.Command.end_replay:type_name -> sluice.command.v1.EndReplay
-	21, // 12: sluice.command.v1.Command.assign_replay:type_name -> sluice.command.v1.AssignReplay
-	24, // 13: sluice.command.v1.PutApi.claims:type_name -> sluice.command.v1.Claim
-	23, // 14: sluice.command.v1.PutApi.plans:type_name -> sluice.command.v1.Plan
-	23, // 15: sluice.command.v1.PutPlan.plan:type_name -> sluice.command.v1.Plan
-	5,  // 16: sluice.command.v1.MovePlan.to:type_name -> sluice.command.v1.PlanStatus
-	4,  // 17: sluice.command.v1.SetState.to:type_name -> sluice.command.v1.ApiState
-	28, // 18: sluice.command.v1.PutSubscription.metadata:type_name -> sluice.command.v1.PutSubscription.MetadataEntry
-	17, // 19: sluice.command.v1.PutSubscription.consumer:type_name -> sluice.command.v1.Consumer
-	0,  // 20: sluice.command.v1.MoveSubscription.move:type_name -> sluice.command.v1.SubscriptionMove
-	5,  // 21: sluice.command.v1.Plan.status:type_name -> sluice.command.v1.PlanStatus
-	7,  // 22: sluice.command.v1.Claim.kind:type_name -> sluice.command.v1.Claim.Kind
-	26, // 23: sluice.command.v1.Result.error:type_name -> sluice.command.v1.Error
-	6,  // 24: sluice.command.v1.Error.code:type_name -> sluice.command.v1.Code
-	27, // 25: sluice.command.v1.Error.parameters:type_name -> sluice.command.v1.Parameter
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	16, // 6: sluice.command.v1.Command.set_state:type_name -> sluice.command.v1.SetState
+	21, // 7: sluice.command.v1.Command.put_subscription:type_name -> sluice.command.v1.PutSubscription
+	23, // 8: sluice.command.v1.Command.move_subscription:type_name -> sluice.command.v1.MoveSubscription
+	24, // 9: sluice.command.v1.Command.fail_subscription:type_name -> sluice.command.v1.FailSubscription
+	25, // 10: sluice.command.v1.Command.add_replay:type_name -> sluice.command.v1.AddReplay
+	27, // 11: sluice.command.v1.Command.end_replay:type_name -> sluice.command.v1.EndReplay
+	26, // 12: sluice.command.v1.Command.assign_replay:type_name -> sluice.command.v1.AssignReplay
+	17, // 13: sluice.command.v1.Command.put_group:type_name -> sluice.command.v1.PutGroup
+	18, // 14: sluice.command.v1.Command.deploy_group:type_name -> sluice.command.v1.DeployGroup
+	19, // 15: sluice.command.v1.Command.undeploy_group:type_name -> sluice.command.v1.UndeployGroup
+	20, // 16: sluice.command.v1.Command.delete_group:type_name -> sluice.command.v1.DeleteGroup
+	29, // 17: sluice.command.v1.PutApi.claims:type_name -> sluice.command.v1.Claim
+	28, // 18: sluice.command.v1.PutApi.plans:type_name -> sluice.command.v1.Plan
+	28, // 19: sluice.command.v1.PutPlan.plan:type_name -> sluice.command.v1.Plan
+	5,  // 20: sluice.command.v1.MovePlan.to:type_name -> sluice.command.v1.PlanStatus
+	15, // 21: sluice.command.v1.Deploy.slots:type_name -> sluice.command.v1.Slot
+	4,  // 22: sluice.command.v1.SetState.to:type_name -> sluice.command.v1.ApiState
+	15, // 23: sluice.command.v1.SetState.slots:type_name -> sluice.command.v1.Slot
+	33, // 24: sluice.command.v1.PutSubscription.metadata:type_name -> sluice.command.v1.PutSubscription.MetadataEntry
+	22, // 25: sluice.command.v1.PutSubscription.consumer:type_name -> sluice.command.v1.Consumer
+	0,  // 26: sluice.command.v1.MoveSubscription.move:type_name -> sluice.command.v1.SubscriptionMove
+	5,  // 27: sluice.command.v1.Plan.status:type_name -> sluice.command.v1.PlanStatus
+	7,  // 28: sluice.command.v1.Claim.kind:type_name -> sluice.command.v1.Claim.Kind
+	31, // 29: sluice.command.v1.Result.error:type_name -> sluice.command.v1.Error
+	6,  // 30: sluice.command.v1.Error.code:type_name -> sluice.command.v1.Code
+	32, // 31: sluice.command.v1.Error.parameters:type_name -> sluice.command.v1.Parameter
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_proto_command_command_proto_init() }
@@ -2770,6 +3283,10 @@ func file_proto_command_command_proto_init() {
 		(*Command_AddReplay)(nil),
 		(*Command_EndReplay)(nil),
 		(*Command_AssignReplay)(nil),
+		(*Command_PutGroup)(nil),
+		(*Command_DeployGroup)(nil),
+		(*Command_UndeployGroup)(nil),
+		(*Command_DeleteGroup)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2777,7 +3294,7 @@ func file_proto_command_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_command_command_proto_rawDesc), len(file_proto_command_command_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   21,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

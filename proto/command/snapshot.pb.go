@@ -22,7 +22,7 @@ const (
 )
 
 // Record is one piece of a snapshot. A snapshot is a sequence of records, each behind its length as a varint:
-// one header, the APIs by id, the subscriptions by id, the remembered requests oldest first, one end.
+// one header, the shared policy groups by id, the APIs by id, the subscriptions by id, the remembered requests oldest first, one end.
 type Record struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Piece:
@@ -32,6 +32,7 @@ type Record struct {
 	//	*Record_Request
 	//	*Record_End
 	//	*Record_Subscription
+	//	*Record_Group
 	Piece         isRecord_Piece `protobuf_oneof:"piece"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -119,6 +120,15 @@ func (x *Record) GetSubscription() *Subscription {
 	return nil
 }
 
+func (x *Record) GetGroup() *Group {
+	if x != nil {
+		if x, ok := x.Piece.(*Record_Group); ok {
+			return x.Group
+		}
+	}
+	return nil
+}
+
 type isRecord_Piece interface {
 	isRecord_Piece()
 }
@@ -143,6 +153,10 @@ type Record_Subscription struct {
 	Subscription *Subscription `protobuf:"bytes,5,opt,name=subscription,proto3,oneof"`
 }
 
+type Record_Group struct {
+	Group *Group `protobuf:"bytes,6,opt,name=group,proto3,oneof"`
+}
+
 func (*Record_Header) isRecord_Piece() {}
 
 func (*Record_Api) isRecord_Piece() {}
@@ -152,6 +166,8 @@ func (*Record_Request) isRecord_Piece() {}
 func (*Record_End) isRecord_Piece() {}
 
 func (*Record_Subscription) isRecord_Piece() {}
+
+func (*Record_Group) isRecord_Piece() {}
 
 // Header opens a snapshot.
 type Header struct {
@@ -421,7 +437,9 @@ type Deployed struct {
 	Actor    string `protobuf:"bytes,7,opt,name=actor,proto3" json:"actor,omitempty"`
 	// placed is the raft index since when the API is served where it is now: of its last start, or of the deployment that
 	// gave it other tags. Format 1 has none.
-	Placed        uint64 `protobuf:"varint,8,opt,name=placed,proto3" json:"placed,omitempty"`
+	Placed uint64 `protobuf:"varint,8,opt,name=placed,proto3" json:"placed,omitempty"`
+	// slots are where the steps of shared policy groups are in definition. Format 3 has them.
+	Slots         []*Slot `protobuf:"bytes,9,rep,name=slots,proto3" json:"slots,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -512,6 +530,181 @@ func (x *Deployed) GetPlaced() uint64 {
 	return 0
 }
 
+func (x *Deployed) GetSlots() []*Slot {
+	if x != nil {
+		return x.Slots
+	}
+	return nil
+}
+
+// Group is one shared policy group's record. Times are in milliseconds since 1970 UTC, 0 for never.
+type Group struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Id           string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Organization string                 `protobuf:"bytes,2,opt,name=organization,proto3" json:"organization,omitempty"`
+	Environment  string                 `protobuf:"bytes,3,opt,name=environment,proto3" json:"environment,omitempty"`
+	ApiType      string                 `protobuf:"bytes,4,opt,name=api_type,json=apiType,proto3" json:"api_type,omitempty"`
+	Phase        string                 `protobuf:"bytes,5,opt,name=phase,proto3" json:"phase,omitempty"`
+	CrossId      string                 `protobuf:"bytes,6,opt,name=cross_id,json=crossId,proto3" json:"cross_id,omitempty"`
+	Name         string                 `protobuf:"bytes,7,opt,name=name,proto3" json:"name,omitempty"`
+	Description  string                 `protobuf:"bytes,8,opt,name=description,proto3" json:"description,omitempty"`
+	Prerequisite string                 `protobuf:"bytes,9,opt,name=prerequisite,proto3" json:"prerequisite,omitempty"`
+	Steps        []byte                 `protobuf:"bytes,10,opt,name=steps,proto3" json:"steps,omitempty"`
+	CreatedAtMs  int64                  `protobuf:"varint,11,opt,name=created_at_ms,json=createdAtMs,proto3" json:"created_at_ms,omitempty"`
+	UpdatedAtMs  int64                  `protobuf:"varint,12,opt,name=updated_at_ms,json=updatedAtMs,proto3" json:"updated_at_ms,omitempty"`
+	// version is the raft index of the last change.
+	Version uint64 `protobuf:"varint,13,opt,name=version,proto3" json:"version,omitempty"`
+	// deployed_steps are what APIs have of the group; empty: it is not deployed.
+	DeployedSteps []byte `protobuf:"bytes,14,opt,name=deployed_steps,json=deployedSteps,proto3" json:"deployed_steps,omitempty"`
+	DeployedAtMs  int64  `protobuf:"varint,15,opt,name=deployed_at_ms,json=deployedAtMs,proto3" json:"deployed_at_ms,omitempty"`
+	// number counts the group's deployments, from 1.
+	Number        uint64 `protobuf:"varint,16,opt,name=number,proto3" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Group) Reset() {
+	*x = Group{}
+	mi := &file_proto_command_snapshot_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Group) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Group) ProtoMessage() {}
+
+func (x *Group) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_command_snapshot_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Group.ProtoReflect.Descriptor instead.
+func (*Group) Descriptor() ([]byte, []int) {
+	return file_proto_command_snapshot_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Group) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Group) GetOrganization() string {
+	if x != nil {
+		return x.Organization
+	}
+	return ""
+}
+
+func (x *Group) GetEnvironment() string {
+	if x != nil {
+		return x.Environment
+	}
+	return ""
+}
+
+func (x *Group) GetApiType() string {
+	if x != nil {
+		return x.ApiType
+	}
+	return ""
+}
+
+func (x *Group) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *Group) GetCrossId() string {
+	if x != nil {
+		return x.CrossId
+	}
+	return ""
+}
+
+func (x *Group) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Group) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *Group) GetPrerequisite() string {
+	if x != nil {
+		return x.Prerequisite
+	}
+	return ""
+}
+
+func (x *Group) GetSteps() []byte {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *Group) GetCreatedAtMs() int64 {
+	if x != nil {
+		return x.CreatedAtMs
+	}
+	return 0
+}
+
+func (x *Group) GetUpdatedAtMs() int64 {
+	if x != nil {
+		return x.UpdatedAtMs
+	}
+	return 0
+}
+
+func (x *Group) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Group) GetDeployedSteps() []byte {
+	if x != nil {
+		return x.DeployedSteps
+	}
+	return nil
+}
+
+func (x *Group) GetDeployedAtMs() int64 {
+	if x != nil {
+		return x.DeployedAtMs
+	}
+	return 0
+}
+
+func (x *Group) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
 // Subscription is one subscription's record. Times are in milliseconds since 1970 UTC, 0 for never.
 type Subscription struct {
 	state              protoimpl.MessageState `protogen:"open.v1"`
@@ -551,7 +744,7 @@ type Subscription struct {
 
 func (x *Subscription) Reset() {
 	*x = Subscription{}
-	mi := &file_proto_command_snapshot_proto_msgTypes[4]
+	mi := &file_proto_command_snapshot_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -563,7 +756,7 @@ func (x *Subscription) String() string {
 func (*Subscription) ProtoMessage() {}
 
 func (x *Subscription) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_snapshot_proto_msgTypes[4]
+	mi := &file_proto_command_snapshot_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -576,7 +769,7 @@ func (x *Subscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
 func (*Subscription) Descriptor() ([]byte, []int) {
-	return file_proto_command_snapshot_proto_rawDescGZIP(), []int{4}
+	return file_proto_command_snapshot_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Subscription) GetId() string {
@@ -786,7 +979,7 @@ type Replay struct {
 
 func (x *Replay) Reset() {
 	*x = Replay{}
-	mi := &file_proto_command_snapshot_proto_msgTypes[5]
+	mi := &file_proto_command_snapshot_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -798,7 +991,7 @@ func (x *Replay) String() string {
 func (*Replay) ProtoMessage() {}
 
 func (x *Replay) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_snapshot_proto_msgTypes[5]
+	mi := &file_proto_command_snapshot_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -811,7 +1004,7 @@ func (x *Replay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replay.ProtoReflect.Descriptor instead.
 func (*Replay) Descriptor() ([]byte, []int) {
-	return file_proto_command_snapshot_proto_rawDescGZIP(), []int{5}
+	return file_proto_command_snapshot_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Replay) GetId() string {
@@ -882,7 +1075,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_proto_command_snapshot_proto_msgTypes[6]
+	mi := &file_proto_command_snapshot_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -894,7 +1087,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_snapshot_proto_msgTypes[6]
+	mi := &file_proto_command_snapshot_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -907,7 +1100,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_proto_command_snapshot_proto_rawDescGZIP(), []int{6}
+	return file_proto_command_snapshot_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Request) GetId() string {
@@ -937,13 +1130,14 @@ type End struct {
 	Apis          uint64                 `protobuf:"varint,1,opt,name=apis,proto3" json:"apis,omitempty"`
 	Requests      uint64                 `protobuf:"varint,2,opt,name=requests,proto3" json:"requests,omitempty"`
 	Subscriptions uint64                 `protobuf:"varint,3,opt,name=subscriptions,proto3" json:"subscriptions,omitempty"`
+	Groups        uint64                 `protobuf:"varint,4,opt,name=groups,proto3" json:"groups,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *End) Reset() {
 	*x = End{}
-	mi := &file_proto_command_snapshot_proto_msgTypes[7]
+	mi := &file_proto_command_snapshot_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -955,7 +1149,7 @@ func (x *End) String() string {
 func (*End) ProtoMessage() {}
 
 func (x *End) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_command_snapshot_proto_msgTypes[7]
+	mi := &file_proto_command_snapshot_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -968,7 +1162,7 @@ func (x *End) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use End.ProtoReflect.Descriptor instead.
 func (*End) Descriptor() ([]byte, []int) {
-	return file_proto_command_snapshot_proto_rawDescGZIP(), []int{7}
+	return file_proto_command_snapshot_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *End) GetApis() uint64 {
@@ -992,17 +1186,25 @@ func (x *End) GetSubscriptions() uint64 {
 	return 0
 }
 
+func (x *End) GetGroups() uint64 {
+	if x != nil {
+		return x.Groups
+	}
+	return 0
+}
+
 var File_proto_command_snapshot_proto protoreflect.FileDescriptor
 
 const file_proto_command_snapshot_proto_rawDesc = "" +
 	"\n" +
-	"\x1cproto/command/snapshot.proto\x12\x11sluice.command.v1\x1a\x1bproto/command/command.proto\"\x9d\x02\n" +
+	"\x1cproto/command/snapshot.proto\x12\x11sluice.command.v1\x1a\x1bproto/command/command.proto\"\xcf\x02\n" +
 	"\x06Record\x123\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.sluice.command.v1.HeaderH\x00R\x06header\x12*\n" +
 	"\x03api\x18\x02 \x01(\v2\x16.sluice.command.v1.ApiH\x00R\x03api\x126\n" +
 	"\arequest\x18\x03 \x01(\v2\x1a.sluice.command.v1.RequestH\x00R\arequest\x12*\n" +
 	"\x03end\x18\x04 \x01(\v2\x16.sluice.command.v1.EndH\x00R\x03end\x12E\n" +
-	"\fsubscription\x18\x05 \x01(\v2\x1f.sluice.command.v1.SubscriptionH\x00R\fsubscriptionB\a\n" +
+	"\fsubscription\x18\x05 \x01(\v2\x1f.sluice.command.v1.SubscriptionH\x00R\fsubscription\x120\n" +
+	"\x05group\x18\x06 \x01(\v2\x18.sluice.command.v1.GroupH\x00R\x05groupB\a\n" +
 	"\x05piece\"\x83\x01\n" +
 	"\x06Header\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x14\n" +
@@ -1032,7 +1234,7 @@ const file_proto_command_snapshot_proto_rawDesc = "" +
 	"\rcreated_at_ms\x18\x0e \x01(\x03R\vcreatedAtMs\x12\"\n" +
 	"\rupdated_at_ms\x18\x0f \x01(\x03R\vupdatedAtMs\x12\x18\n" +
 	"\aversion\x18\x10 \x01(\x04R\aversion\x127\n" +
-	"\bdeployed\x18\x11 \x01(\v2\x1b.sluice.command.v1.DeployedR\bdeployed\"\xcb\x01\n" +
+	"\bdeployed\x18\x11 \x01(\v2\x1b.sluice.command.v1.DeployedR\bdeployed\"\xfa\x01\n" +
 	"\bDeployed\x12\x1e\n" +
 	"\n" +
 	"definition\x18\x01 \x01(\fR\n" +
@@ -1043,7 +1245,26 @@ const file_proto_command_snapshot_proto_rawDesc = "" +
 	"\brevision\x18\x05 \x01(\x04R\brevision\x12\x13\n" +
 	"\x05at_ms\x18\x06 \x01(\x03R\x04atMs\x12\x14\n" +
 	"\x05actor\x18\a \x01(\tR\x05actor\x12\x16\n" +
-	"\x06placed\x18\b \x01(\x04R\x06placed\"\xc7\b\n" +
+	"\x06placed\x18\b \x01(\x04R\x06placed\x12-\n" +
+	"\x05slots\x18\t \x03(\v2\x17.sluice.command.v1.SlotR\x05slots\"\xe0\x03\n" +
+	"\x05Group\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\"\n" +
+	"\forganization\x18\x02 \x01(\tR\forganization\x12 \n" +
+	"\venvironment\x18\x03 \x01(\tR\venvironment\x12\x19\n" +
+	"\bapi_type\x18\x04 \x01(\tR\aapiType\x12\x14\n" +
+	"\x05phase\x18\x05 \x01(\tR\x05phase\x12\x19\n" +
+	"\bcross_id\x18\x06 \x01(\tR\acrossId\x12\x12\n" +
+	"\x04name\x18\a \x01(\tR\x04name\x12 \n" +
+	"\vdescription\x18\b \x01(\tR\vdescription\x12\"\n" +
+	"\fprerequisite\x18\t \x01(\tR\fprerequisite\x12\x14\n" +
+	"\x05steps\x18\n" +
+	" \x01(\fR\x05steps\x12\"\n" +
+	"\rcreated_at_ms\x18\v \x01(\x03R\vcreatedAtMs\x12\"\n" +
+	"\rupdated_at_ms\x18\f \x01(\x03R\vupdatedAtMs\x12\x18\n" +
+	"\aversion\x18\r \x01(\x04R\aversion\x12%\n" +
+	"\x0edeployed_steps\x18\x0e \x01(\fR\rdeployedSteps\x12$\n" +
+	"\x0edeployed_at_ms\x18\x0f \x01(\x03R\fdeployedAtMs\x12\x16\n" +
+	"\x06number\x18\x10 \x01(\x04R\x06number\"\xc7\b\n" +
 	"\fSubscription\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x15\n" +
 	"\x06api_id\x18\x02 \x01(\tR\x05apiId\x12\x17\n" +
@@ -1091,11 +1312,12 @@ const file_proto_command_snapshot_proto_rawDesc = "" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x13\n" +
 	"\x05at_ms\x18\x02 \x01(\x03R\x04atMs\x121\n" +
-	"\x06result\x18\x03 \x01(\v2\x19.sluice.command.v1.ResultR\x06result\"[\n" +
+	"\x06result\x18\x03 \x01(\v2\x19.sluice.command.v1.ResultR\x06result\"s\n" +
 	"\x03End\x12\x12\n" +
 	"\x04apis\x18\x01 \x01(\x04R\x04apis\x12\x1a\n" +
 	"\brequests\x18\x02 \x01(\x04R\brequests\x12$\n" +
-	"\rsubscriptions\x18\x03 \x01(\x04R\rsubscriptionsB0Z.github.com/sluice-gateway/sluice/proto/commandb\x06proto3"
+	"\rsubscriptions\x18\x03 \x01(\x04R\rsubscriptions\x12\x16\n" +
+	"\x06groups\x18\x04 \x01(\x04R\x06groupsB0Z.github.com/sluice-gateway/sluice/proto/commandb\x06proto3"
 
 var (
 	file_proto_command_snapshot_proto_rawDescOnce sync.Once
@@ -1109,48 +1331,52 @@ func file_proto_command_snapshot_proto_rawDescGZIP() []byte {
 	return file_proto_command_snapshot_proto_rawDescData
 }
 
-var file_proto_command_snapshot_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_proto_command_snapshot_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_proto_command_snapshot_proto_goTypes = []any{
 	(*Record)(nil),          // 0: sluice.command.v1.Record
 	(*Header)(nil),          // 1: sluice.command.v1.Header
 	(*Api)(nil),             // 2: sluice.command.v1.Api
 	(*Deployed)(nil),        // 3: sluice.command.v1.Deployed
-	(*Subscription)(nil),    // 4: sluice.command.v1.Subscription
-	(*Replay)(nil),          // 5: sluice.command.v1.Replay
-	(*Request)(nil),         // 6: sluice.command.v1.Request
-	(*End)(nil),             // 7: sluice.command.v1.End
-	nil,                     // 8: sluice.command.v1.Subscription.MetadataEntry
-	(*Claim)(nil),           // 9: sluice.command.v1.Claim
-	(*Plan)(nil),            // 10: sluice.command.v1.Plan
-	(ApiState)(0),           // 11: sluice.command.v1.ApiState
-	(SubscriptionStatus)(0), // 12: sluice.command.v1.SubscriptionStatus
-	(ConsumerStatus)(0),     // 13: sluice.command.v1.ConsumerStatus
-	(*Consumer)(nil),        // 14: sluice.command.v1.Consumer
-	(ReplayState)(0),        // 15: sluice.command.v1.ReplayState
-	(*Result)(nil),          // 16: sluice.command.v1.Result
+	(*Group)(nil),           // 4: sluice.command.v1.Group
+	(*Subscription)(nil),    // 5: sluice.command.v1.Subscription
+	(*Replay)(nil),          // 6: sluice.command.v1.Replay
+	(*Request)(nil),         // 7: sluice.command.v1.Request
+	(*End)(nil),             // 8: sluice.command.v1.End
+	nil,                     // 9: sluice.command.v1.Subscription.MetadataEntry
+	(*Claim)(nil),           // 10: sluice.command.v1.Claim
+	(*Plan)(nil),            // 11: sluice.command.v1.Plan
+	(ApiState)(0),           // 12: sluice.command.v1.ApiState
+	(*Slot)(nil),            // 13: sluice.command.v1.Slot
+	(SubscriptionStatus)(0), // 14: sluice.command.v1.SubscriptionStatus
+	(ConsumerStatus)(0),     // 15: sluice.command.v1.ConsumerStatus
+	(*Consumer)(nil),        // 16: sluice.command.v1.Consumer
+	(ReplayState)(0),        // 17: sluice.command.v1.ReplayState
+	(*Result)(nil),          // 18: sluice.command.v1.Result
 }
 var file_proto_command_snapshot_proto_depIdxs = []int32{
 	1,  // 0: sluice.command.v1.Record.header:type_name -> sluice.command.v1.Header
 	2,  // 1: sluice.command.v1.Record.api:type_name -> sluice.command.v1.Api
-	6,  // 2: sluice.command.v1.Record.request:type_name -> sluice.command.v1.Request
-	7,  // 3: sluice.command.v1.Record.end:type_name -> sluice.command.v1.End
-	4,  // 4: sluice.command.v1.Record.subscription:type_name -> sluice.command.v1.Subscription
-	9,  // 5: sluice.command.v1.Api.claims:type_name -> sluice.command.v1.Claim
-	10, // 6: sluice.command.v1.Api.plans:type_name -> sluice.command.v1.Plan
-	11, // 7: sluice.command.v1.Api.state:type_name -> sluice.command.v1.ApiState
-	3,  // 8: sluice.command.v1.Api.deployed:type_name -> sluice.command.v1.Deployed
-	12, // 9: sluice.command.v1.Subscription.status:type_name -> sluice.command.v1.SubscriptionStatus
-	13, // 10: sluice.command.v1.Subscription.consumer_status:type_name -> sluice.command.v1.ConsumerStatus
-	8,  // 11: sluice.command.v1.Subscription.metadata:type_name -> sluice.command.v1.Subscription.MetadataEntry
-	14, // 12: sluice.command.v1.Subscription.consumer:type_name -> sluice.command.v1.Consumer
-	5,  // 13: sluice.command.v1.Subscription.replays:type_name -> sluice.command.v1.Replay
-	15, // 14: sluice.command.v1.Replay.state:type_name -> sluice.command.v1.ReplayState
-	16, // 15: sluice.command.v1.Request.result:type_name -> sluice.command.v1.Result
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	7,  // 2: sluice.command.v1.Record.request:type_name -> sluice.command.v1.Request
+	8,  // 3: sluice.command.v1.Record.end:type_name -> sluice.command.v1.End
+	5,  // 4: sluice.command.v1.Record.subscription:type_name -> sluice.command.v1.Subscription
+	4,  // 5: sluice.command.v1.Record.group:type_name -> sluice.command.v1.Group
+	10, // 6: sluice.command.v1.Api.claims:type_name -> sluice.command.v1.Claim
+	11, // 7: sluice.command.v1.Api.plans:type_name -> sluice.command.v1.Plan
+	12, // 8: sluice.command.v1.Api.state:type_name -> sluice.command.v1.ApiState
+	3,  // 9: sluice.command.v1.Api.deployed:type_name -> sluice.command.v1.Deployed
+	13, // 10: sluice.command.v1.Deployed.slots:type_name -> sluice.command.v1.Slot
+	14, // 11: sluice.command.v1.Subscription.status:type_name -> sluice.command.v1.SubscriptionStatus
+	15, // 12: sluice.command.v1.Subscription.consumer_status:type_name -> sluice.command.v1.ConsumerStatus
+	9,  // 13: sluice.command.v1.Subscription.metadata:type_name -> sluice.command.v1.Subscription.MetadataEntry
+	16, // 14: sluice.command.v1.Subscription.consumer:type_name -> sluice.command.v1.Consumer
+	6,  // 15: sluice.command.v1.Subscription.replays:type_name -> sluice.command.v1.Replay
+	17, // 16: sluice.command.v1.Replay.state:type_name -> sluice.command.v1.ReplayState
+	18, // 17: sluice.command.v1.Request.result:type_name -> sluice.command.v1.Result
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_proto_command_snapshot_proto_init() }
@@ -1165,6 +1391,7 @@ func file_proto_command_snapshot_proto_init() {
 		(*Record_Request)(nil),
 		(*Record_End)(nil),
 		(*Record_Subscription)(nil),
+		(*Record_Group)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1172,7 +1399,7 @@ func file_proto_command_snapshot_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_command_snapshot_proto_rawDesc), len(file_proto_command_snapshot_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -50,6 +50,13 @@ const (
 
 	CodeTrialFailed = "trial.failed" // a draft could not be tried
 
+	CodeGroupNotFound    = "sharedPolicyGroup.notFound"
+	CodeGroupExists      = "sharedPolicyGroup.existing"
+	CodeGroupUsed        = "sharedPolicyGroup.used"
+	CodeGroupNotDeployed = "sharedPolicyGroup.notDeployed"
+	CodeGroupInvalid     = "sharedPolicyGroup.invalid"
+	CodeGroupTooLarge    = "sharedPolicyGroup.tooLarge"
+
 	CodeAPIExists        = "api.exists"
 	CodeAPINotFound      = "api.notFound"
 	CodeAPIRunning       = "api.running"
