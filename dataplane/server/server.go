@@ -70,6 +70,7 @@ type Server struct {
 	// guards the following
 	ended  bool           // no connection is taken back any more
 	reused sync.WaitGroup // connections that came back
+	unused unused
 }
 
 // New returns a server for the listeners, which it closes when Run ends. Several listeners may share one port.
@@ -97,6 +98,7 @@ func New(cfg Config, listeners []net.Listener, router Router, counters *meter.Re
 		CloseOnShutdown:              true,
 		SecureErrorLogMessage:        true,
 		KeepHijackedConns:            true, // a stream outlives the hijack handler: who takes a connection closes it
+		ConnState:                    s.unused.saw,
 	}
 	s.reuse = s.takeBack
 	return s, nil
@@ -144,7 +146,17 @@ func (s *Server) Run(ctx context.Context) error {
 	s.mu.Unlock()
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Grace)
 	defer cancel()
-	if down := s.http.ShutdownWithContext(grace); down != nil {
+	stopped := make(chan struct{})
+	serving.Go(func() {
+		select {
+		case <-time.After(unusedGrace):
+			s.unused.close()
+		case <-stopped:
+		}
+	})
+	down := s.http.ShutdownWithContext(grace)
+	close(stopped)
+	if down != nil {
 		// The count leaves one out for a listener (GetOpenConnectionsCount, v1.74), and by now there is none.
 		err = errors.Join(err, fmt.Errorf("stop the gateway port: %d connections left: %w", s.http.GetOpenConnectionsCount()+1, down))
 	}

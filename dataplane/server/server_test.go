@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -259,6 +260,32 @@ func TestServer_TLSAndSharedPort(t *testing.T) {
 		t.Errorf("status %d", resp.StatusCode)
 	}
 	other.Client().CloseIdleConnections()
+}
+
+// TestServer_UnusedConnections: a connection that a client opened ahead of its request does not hold the server up.
+func TestServer_UnusedConnections(t *testing.T) {
+	cfg := server.DefaultConfig
+	cfg.Grace = 3 * time.Second // less than fasthttp leaves such a connection
+	listeners := listen(t, 1)
+	s, err := server.New(cfg, listeners, router(nowhere), meter.NewRegistry(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- s.Run(ctx) }()
+	c, err := net.Dial("tcp", listeners[0].Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for s.Connections() == 0 {
+		runtime.Gosched()
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }
 
 func TestServer_NamesWhatDidNotEnd(t *testing.T) {
