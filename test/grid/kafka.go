@@ -185,6 +185,31 @@ func (t *kafkaTopic) watch(ctx context.Context, saved func(judge.Cursor)) error 
 	return nil
 }
 
+// isShared tells whether a group of so many members has settled on who reads the topic. Before that one of them may have
+// everything, and what it has read is on its way when another takes over.
+func (t *kafkaTopic) isShared(ctx context.Context, among int) bool {
+	client, err := kgo.NewClient(kgo.SeedBrokers(t.broker.kafka.Addr()))
+	if err != nil {
+		return false
+	}
+	defer client.Close()
+	groups, err := kadm.NewClient(client).DescribeGroups(ctx)
+	if err != nil {
+		return false
+	}
+	for _, g := range groups {
+		if g.State != "Stable" || len(g.Members) != among {
+			continue
+		}
+		for _, m := range g.Members {
+			if a, ok := m.Assigned.AsConsumer(); ok && len(a.Topics) > 0 && a.Topics[0].Topic == t.name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func (t *kafkaTopic) fixed() int { return 0 }
 
 func (t *kafkaTopic) close() { t.client.Close() }

@@ -108,6 +108,11 @@ func (d *receiver) subscribe(ctx context.Context, url string) error {
 		}
 		return running == workers
 	})
+	if shared, ok := s.run.topic.(interface {
+		isShared(context.Context, int) bool
+	}); ok && err == nil {
+		err = s.run.await(ctx, stallWithin/2, func() bool { return shared.isShared(ctx, workers) })
+	}
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("the subscription does not run on every worker: %w: %s", err, last)
 	}
