@@ -91,24 +91,30 @@ func (c Condition) allows(version uint64) bool {
 	return false
 }
 
-// groupFailed is failed for a shared policy group.
-func (c Condition) groupFailed(g *fsm.Group) *Problem {
+// failed refuses a change of what is called so, since its version is another one.
+func (c Condition) failed(what string, version uint64) *Problem {
 	p := problem(http.StatusPreconditionFailed, management.CodePrecondition,
-		"Shared policy group ["+g.ID+"] was changed meanwhile: read it again and repeat the change on what it is now")
-	p.Parameters = map[string]string{"etag": etag(g.Version)}
+		what+" was changed meanwhile: read it again and repeat the change on what it is now")
+	p.Parameters = map[string]string{"etag": etag(version)}
 	return p
 }
 
-func (c Condition) failed(a *fsm.API) *Problem {
-	p := problem(http.StatusPreconditionFailed, management.CodePrecondition,
-		"API ["+a.ID+"] was changed meanwhile: read it again and repeat the change on what it is now")
-	p.Parameters = map[string]string{"etag": etag(a.Version)}
-	return p
+// record is something with a version that changes are conditional on.
+type record struct {
+	what    string // its kind and id, for people
+	version uint64
 }
 
-// change reads the record, builds a command from it and has that applied to that very version. Where somebody else was
-// first and the client named no version, it is built anew from what is there now.
+// change changes an API; see changing.
 func (s *Server) change(ctx context.Context, t Target, c Condition, build func(*fsm.API) (*command.Command, error)) (*command.Result, *fsm.State, error) {
+	return changing(ctx, s, c, t.find, func(a *fsm.API) record { return record{"API [" + a.ID + "]", a.Version} },
+		func(_ *fsm.State, a *fsm.API) (*command.Command, error) { return build(a) })
+}
+
+// changing reads the record, builds a command from it and has that applied to that very version. Where somebody else was
+// first and the client named no version, it is built anew from what is there now.
+func changing[R any](ctx context.Context, s *Server, c Condition, find func(*fsm.State) (R, error), of func(R) record,
+	build func(*fsm.State, R) (*command.Command, error)) (*command.Result, *fsm.State, error) {
 	ctx, cancel := context.WithTimeout(ctx, leaderTimeout)
 	defer cancel()
 	st, err := s.deps.Replica.Read(ctx)
@@ -116,14 +122,14 @@ func (s *Server) change(ctx context.Context, t Target, c Condition, build func(*
 		return nil, nil, s.fail(err)
 	}
 	for {
-		a, err := t.find(st)
+		found, err := find(st)
 		if err != nil {
 			return nil, nil, err
 		}
-		if !c.allows(a.Version) {
-			return nil, nil, c.failed(a)
+		if r := of(found); !c.allows(r.version) {
+			return nil, nil, c.failed(r.what, r.version)
 		}
-		cmd, err := build(a)
+		cmd, err := build(st, found)
 		if err != nil {
 			return nil, nil, s.fail(err)
 		}
@@ -135,9 +141,7 @@ func (s *Server) change(ctx context.Context, t Target, c Condition, build func(*
 		switch e := result.GetError(); {
 		case e == nil:
 			return result, st, nil
-		case e.GetCode() != command.Code_CODE_VERSION_MISMATCH:
-			return nil, nil, refused(e)
-		case ctx.Err() != nil:
+		case e.GetCode() != command.Code_CODE_VERSION_MISMATCH, ctx.Err() != nil:
 			return nil, nil, refused(e)
 		}
 	}

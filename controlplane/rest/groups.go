@@ -98,38 +98,9 @@ func viewGroup(st *fsm.State, g *fsm.Group) (management.SharedPolicyGroup, error
 	return out, nil
 }
 
-// changeGroup is change for a shared policy group.
+// changeGroup changes a shared policy group; see changing.
 func (s *Server) changeGroup(ctx context.Context, t GroupTarget, c Condition, build func(*fsm.State, *fsm.Group) (*command.Command, error)) (*command.Result, *fsm.State, error) {
-	ctx, cancel := context.WithTimeout(ctx, leaderTimeout)
-	defer cancel()
-	st, err := s.deps.Replica.Read(ctx)
-	if err != nil {
-		return nil, nil, s.fail(err)
-	}
-	for {
-		g, err := t.find(st)
-		if err != nil {
-			return nil, nil, err
-		}
-		if !c.allows(g.Version) {
-			return nil, nil, c.groupFailed(g)
-		}
-		cmd, err := build(st, g)
-		if err != nil {
-			return nil, nil, s.fail(err)
-		}
-		result, err := s.propose(ctx, cmd)
-		if err != nil {
-			return nil, nil, err
-		}
-		st = s.deps.Replica.State()
-		switch e := result.GetError(); {
-		case e == nil:
-			return result, st, nil
-		case e.GetCode() != command.Code_CODE_VERSION_MISMATCH, ctx.Err() != nil:
-			return nil, nil, refused(e)
-		}
-	}
+	return changing(ctx, s, c, t.find, func(g *fsm.Group) record { return record{"Shared policy group [" + g.ID + "]", g.Version} }, build)
 }
 
 type createGroupInput struct{ Scope }
